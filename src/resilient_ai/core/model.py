@@ -1,0 +1,168 @@
+"""Who can answer: the one protocol behind which every model stands.
+
+A model is asked for one attempt at a time. It decides nothing about retries, fallback or time: it sends, reads, and
+raises. The same coroutine serves both colours: with `scope.blocking` it must never suspend (it uses blocking I/O,
+and the driver runs it with `send(None)`), without it it must never block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol, final
+
+from resilient_ai.core.clock import Clock
+from resilient_ai.messages import JSON, Chunk, DataClassName, Reply, Request
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What tokens cost. `input` and `output` are money per `per` tokens, in `currency`."""
+
+    input: float
+    output: float
+    cached_input: float | None = None
+    per: int = 1_000_000
+    currency: str = "USD"
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What the engine must know of a model before it asks it.
+
+    Attributes:
+        local: It runs on this device: nothing leaves, no network can fail it.
+        stand_in: Its answers are a substitute (a canned text): always degraded.
+        context_tokens: Size of its context window, or None if unknown.
+        data_classes: Data classes it may see; None means all.
+        capabilities: What it can do beyond chat; empty means a general chat model.
+        typical_seconds: What an answer usually takes, until the engine has measured it; it sets the time reserved
+            for this model while the ones before it are tried.
+        price: What its tokens cost, or None if unknown.
+        server_address: Host asked, for telemetry; None in the process.
+        server_port: Port asked, for telemetry.
+        wire: The wire format it speaks, or None.
+    """
+
+    local: bool = False
+    stand_in: bool = False
+    context_tokens: int | None = None
+    data_classes: frozenset[DataClassName] | None = None
+    capabilities: tuple[str, ...] = ()
+    typical_seconds: float = 5.0
+    price: Price | None = None
+    server_address: str | None = None
+    server_port: int | None = None
+    wire: str | None = None
+
+
+@final
+@dataclass(slots=True)
+class Scope:
+    """What one attempt may use: its time and its colour. Made by the runtime, read by the model.
+
+    All instants are on `clock.now()`. The asynchronous runtime enforces `until` around the whole attempt by itself; a
+    blocking model must pass the remaining time to every operation that waits.
+
+    Attributes:
+        blocking: The model must not suspend.
+        clock: The clock all instants here are on.
+        until: The instant by which the attempt must have answered.
+        connect: Seconds a connection may take.
+        first_token: Seconds until the first content of a stream.
+        idle: Seconds between two pieces of content of a stream.
+        notes: What the model wants recorded of this attempt (`status`, `request_id`, `sent`, `flags`), written as it becomes
+            known so that a failed or cancelled attempt keeps it.
+    """
+
+    blocking: bool
+    clock: Clock
+    until: float
+    connect: float
+    first_token: float
+    idle: float
+    notes: dict[str, object] = field(default_factory=dict[str, object])
+
+    def remaining(self) -> float:
+        """Seconds left for this attempt; may be negative."""
+        return self.until - self.clock.now()
+
+
+class ChunkSource(Protocol):
+    """An open stream of one attempt, before the engine has looked at it.
+
+    Owned by the runtime, which closes it exactly once, on every ending. Not safe for two tasks or threads at a time.
+    """
+
+    async def receive(self, until: float) -> Chunk | None:
+        """The next chunk, or None once the stream ended by its terminal event.
+
+        Args:
+            until: The instant (on the scope's clock) by which a chunk must have come. A blocking source bounds its
+                reads by it; an asynchronous one is cancelled by the runtime.
+
+        Raises:
+            ModelError: The stream broke, ended without its terminator, carried an error or is malformed.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Closes the connection. Idempotent; never raises for a connection that is gone."""
+        ...
+
+    def abandon(self) -> None:
+        """Closes as far as is possible without waiting, from any thread: for garbage collection and interpreter exit."""
+        ...
+
+
+class Model(Protocol):
+    """Who can answer. Implementations are safe to share between threads, tasks and event loops."""
+
+    @property
+    def name(self) -> str:
+        """The model's name, as the provider knows it."""
+        ...
+
+    @property
+    def provider(self) -> str:
+        """Who serves it: `openai`, `anthropic`, `on-device`, `function`, ..."""
+        ...
+
+    @property
+    def key(self) -> str:
+        """Identity for shared state: provider, model, base URL and a digest of the credential."""
+        ...
+
+    @property
+    def traits(self) -> Traits:
+        """What the engine must know before it asks."""
+        ...
+
+    async def answer(self, request: Request, scope: Scope) -> Reply:
+        """One attempt at a whole answer.
+
+        Raises:
+            Exception: Whatever went wrong; `core.classify` reads it. A model of this library raises `ModelError`.
+        """
+        ...
+
+    async def open(self, request: Request, scope: Scope) -> ChunkSource:
+        """One attempt at a streamed answer; returns once the provider began to answer.
+
+        Raises:
+            Exception: As for `answer`.
+        """
+        ...
+
+    def close(self) -> None:
+        """Frees connections and child processes, blocking as short as possible. Idempotent; the model may be used again."""
+        ...
+
+    async def aclose(self) -> None:
+        """As `close`, without blocking the event loop."""
+        ...
+
+
+Raw = Mapping[str, JSON]
