@@ -1,0 +1,232 @@
+"""Cuts a stream of bytes into its records: server-sent events, or one JSON text a line.
+
+Both parsers take bytes as they come off a socket, cut anywhere, and are linear in them: a record that arrives in a
+thousand pieces is joined once. Both are bounded: a peer that never ends its line costs `MAX_LINE_BYTES` of memory,
+then `Malformed`. They know nothing of JSON and do not decode text, because the JSON parser checks UTF-8 anyway.
+
+Source: WHATWG HTML, section 9.2.6 "Interpreting an event stream"; two deliberate departures are marked below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, NamedTuple, final
+
+from resilient_ai.models.wire import Malformed
+
+MAX_LINE_BYTES: Final = 4 * 1024 * 1024
+"""The longest line taken. A line is a whole event in practice, and the longest honest one is the closing event of a
+Responses stream, which repeats instructions, tools and all output: 128,000 output tokens of escaped text are about 2 MB.
+"""
+
+MAX_EVENT_BYTES: Final = 8 * 1024 * 1024
+"""The most data one event may collect over several `data:` lines."""
+
+_BOM: Final = b"\xef\xbb\xbf"
+_BLANK: Final = b" \t"
+_FIELD_NAME: Final = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")
+
+
+@final
+class SSEEvent(NamedTuple):
+    """One event, or a line that belongs to none.
+
+    Attributes:
+        name: What the `event:` field said; empty without one.
+        data: The `data:` lines, joined by line feeds. Bytes, not checked for UTF-8.
+        stray: This is no event but a line that no event stream has: a proxy's error text, a bare JSON object.
+            `data` is the line.
+    """
+
+    name: str
+    data: bytes
+    stray: bool = False
+
+
+@final
+class _Lines:
+    """Splits bytes into lines at LF, CR or CRLF, wherever a chunk may end. Holds the unfinished line, nothing else.
+
+    `overflow` is set rather than raised when a line passes the bound, so that the lines before it are used first.
+    """
+
+    __slots__ = ("_after_cr", "_at_start", "_limit", "_tail", "overflow")
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._tail = (
+            bytearray()
+        )  # a bytearray grows in place: joining stays linear however small the pieces are
+        self._after_cr = False
+        self._at_start = True
+        self.overflow = False
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The lines that ended in `data`, without their ends."""
+        if self._at_start:
+            data = self._without_bom(data)
+        if self._after_cr and data:
+            self._after_cr = False
+            if data[0] == 0x0A:
+                data = data[1:]
+        if b"\r" in data:
+            self._after_cr = data[-1] == 0x0D
+            data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        lines = data.split(b"\n")
+        tail = self._tail
+        rest = lines.pop()
+        if lines and tail:
+            tail += lines[0]
+            lines[0] = bytes(tail)
+            tail.clear()
+        if rest:
+            tail += rest
+        if len(tail) > self._limit:
+            self.overflow = True
+        if len(data) > self._limit or (lines and len(lines[0]) > self._limit):
+            self._cut_at_first_long(lines)
+        return lines
+
+    def end(self) -> bytes:
+        """The last line, if it lacked its end."""
+        rest = bytes(self._tail)
+        self._tail.clear()
+        return b"" if self._at_start and _BOM.startswith(rest) else rest
+
+    def _without_bom(self, data: bytes) -> bytes:
+        head = bytes(self._tail) + data
+        if len(head) < len(_BOM) and _BOM.startswith(head):
+            self._tail[:] = head  # a byte order mark may itself be cut
+            return b""
+        self._at_start = False
+        self._tail.clear()
+        return head.removeprefix(_BOM)
+
+    def _cut_at_first_long(self, lines: list[bytes]) -> None:
+        for number, line in enumerate(lines):
+            if len(line) > self._limit:
+                del lines[number:]
+                self.overflow = True
+                return
+
+
+@final
+class SSEParser:
+    """Reads one stream of server-sent events. Not shared between attempts, tasks or threads.
+
+    Args:
+        max_line_bytes: The longest line taken.
+        max_event_bytes: The most data one event may collect.
+    """
+
+    __slots__ = ("_data", "_limit", "_lines", "_name", "_size")
+
+    def __init__(
+        self, *, max_line_bytes: int = MAX_LINE_BYTES, max_event_bytes: int = MAX_EVENT_BYTES
+    ) -> None:
+        self._lines = _Lines(max_line_bytes)
+        self._limit = max_event_bytes
+        self._name = b""
+        self._data: list[bytes] = []
+        self._size = 0
+
+    def feed(self, data: bytes) -> Iterator[SSEEvent]:
+        """The events that ended in `data`, which may end anywhere. To be used up before the next call.
+
+        Raises:
+            Malformed: A line or an event passes its bound. The events before it were given.
+        """
+        for line in self._lines.feed(data):
+            if line[:5] == b"data:":
+                self._add(line[6:] if line[5:6] == b" " else line[5:])
+            elif not line:
+                if self._data:
+                    yield self._event()
+                self._name = b""
+            elif line[:6] == b"event:":
+                self._name = line[6:].strip(_BLANK)
+            else:
+                yield from self._field(line)
+        if self._lines.overflow:
+            raise Malformed("a line of the stream is longer than the limit")
+
+    def end(self) -> Iterator[SSEEvent]:
+        """The last event, if its blank line or its last line end is missing.
+
+        The standard discards it; some servers close right after the data, and whether the event is whole shows when
+        it is read.
+        """
+        line = self._lines.end()
+        if line[:5] == b"data:":
+            self._add(line[6:] if line[5:6] == b" " else line[5:])
+        elif line:
+            yield from self._field(line)
+        if self._data:
+            yield self._event()
+
+    def _add(self, value: bytes) -> None:
+        self._size += len(value)
+        if self._size > self._limit:
+            raise Malformed("an event of the stream is longer than the limit")
+        self._data.append(value)
+
+    def _event(self) -> SSEEvent:
+        parts = self._data
+        name = self._name
+        event = SSEEvent(
+            name.decode("utf-8", "replace") if name else "",
+            parts[0] if len(parts) == 1 else b"\n".join(parts),
+        )
+        self._data = []
+        self._size = 0
+        return event
+
+    def _field(self, line: bytes) -> Iterator[SSEEvent]:
+        """Takes a line that is neither data, event name nor blank.
+
+        The standard ignores every field it does not know, and so would hide the error text which a proxy or a dying
+        server writes into a stream. Ignored here is only what has the shape of a field.
+        """
+        name, colon, value = line.partition(b":")
+        if not name or line.isspace():  # a comment, which is what keeps a connection alive
+            return
+        if not value and name == b"data":  # a field name alone stands for an empty value
+            self._add(b"")
+        elif not value and name == b"event":
+            self._name = b""
+        elif not (colon and _FIELD_NAME.issuperset(name) and name.lower() != b"error"):
+            if self._data:
+                yield self._event()
+            yield SSEEvent("", line, stray=True)
+
+
+@final
+class NDJSONParser:
+    """Reads one JSON text a line. Not shared between attempts, tasks or threads.
+
+    Args:
+        max_line_bytes: The longest line taken.
+    """
+
+    __slots__ = ("_lines",)
+
+    def __init__(self, *, max_line_bytes: int = MAX_LINE_BYTES) -> None:
+        self._lines = _Lines(max_line_bytes)
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """The lines that ended in `data`, blank ones left out. To be used up before the next call.
+
+        Raises:
+            Malformed: A line passes its bound. The lines before it were given.
+        """
+        for line in self._lines.feed(data):
+            if line and not line.isspace():
+                yield line
+        if self._lines.overflow:
+            raise Malformed("a line of the stream is longer than the limit")
+
+    def end(self) -> Iterator[bytes]:
+        """The last line, if it lacked its end."""
+        line = self._lines.end()
+        if line and not line.isspace():
+            yield line
