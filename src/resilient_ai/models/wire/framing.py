@@ -73,17 +73,17 @@ class _Lines:
             self._after_cr = data[-1] == 0x0D
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         lines = data.split(b"\n")
-        tail = self._tail
         rest = lines.pop()
-        if lines and tail:
+        tail = self._tail
+        if tail and lines:
             tail += lines[0]
             lines[0] = bytes(tail)
             tail.clear()
         if rest:
             tail += rest
-        if len(tail) > self._limit:
-            self.overflow = True
-        if len(data) > self._limit or (lines and len(lines[0]) > self._limit):
+            if len(tail) > self._limit:
+                self.overflow = True
+        if lines and (len(data) > self._limit or len(lines[0]) > self._limit):
             self._cut_at_first_long(lines)
         return lines
 
@@ -119,15 +119,16 @@ class SSEParser:
         max_event_bytes: The most data one event may collect.
     """
 
-    __slots__ = ("_data", "_limit", "_lines", "_name", "_size")
+    __slots__ = ("_data", "_limit", "_lines", "_more", "_name", "_size")
 
     def __init__(
         self, *, max_line_bytes: int = MAX_LINE_BYTES, max_event_bytes: int = MAX_EVENT_BYTES
     ) -> None:
         self._lines = _Lines(max_line_bytes)
         self._limit = max_event_bytes
-        self._name = b""
-        self._data: list[bytes] = []
+        self._name = ""
+        self._data: bytes | None = None
+        self._more: list[bytes] = []  # the data lines after the first, which hardly any event has
         self._size = 0
 
     def feed(self, data: bytes) -> Iterator[SSEEvent]:
@@ -138,13 +139,17 @@ class SSEParser:
         """
         for line in self._lines.feed(data):
             if line[:5] == b"data:":
-                self._add(line[6:] if line[5:6] == b" " else line[5:])
+                value = line[6:] if line[5:6] == b" " else line[5:]
+                if self._data is None:
+                    self._data = value
+                else:
+                    self._add(value)
             elif not line:
-                if self._data:
+                if self._data is not None:
                     yield self._event()
-                self._name = b""
+                self._name = ""
             elif line[:6] == b"event:":
-                self._name = line[6:].strip(_BLANK)
+                self._name = line[6:].strip(_BLANK).decode("utf-8", "replace")
             else:
                 yield from self._field(line)
         if self._lines.overflow:
@@ -161,25 +166,26 @@ class SSEParser:
             self._add(line[6:] if line[5:6] == b" " else line[5:])
         elif line:
             yield from self._field(line)
-        if self._data:
+        if self._data is not None:
             yield self._event()
 
     def _add(self, value: bytes) -> None:
-        self._size += len(value)
-        if self._size > self._limit:
+        if self._data is None:
+            self._data = value
+            return
+        self._size += len(value) + 1
+        if len(self._data) + self._size > self._limit:
             raise Malformed("an event of the stream is longer than the limit")
-        self._data.append(value)
+        self._more.append(value)
 
     def _event(self) -> SSEEvent:
-        parts = self._data
-        name = self._name
-        event = SSEEvent(
-            name.decode("utf-8", "replace") if name else "",
-            parts[0] if len(parts) == 1 else b"\n".join(parts),
-        )
-        self._data = []
-        self._size = 0
-        return event
+        data = self._data or b""
+        self._data = None
+        if self._more:
+            data = b"\n".join((data, *self._more))
+            self._more.clear()
+            self._size = 0
+        return SSEEvent(self._name, data)
 
     def _field(self, line: bytes) -> Iterator[SSEEvent]:
         """Takes a line that is neither data, event name nor blank.
@@ -193,9 +199,9 @@ class SSEParser:
         if not value and name == b"data":  # a field name alone stands for an empty value
             self._add(b"")
         elif not value and name == b"event":
-            self._name = b""
+            self._name = ""
         elif not (colon and _FIELD_NAME.issuperset(name) and name.lower() != b"error"):
-            if self._data:
+            if self._data is not None:
                 yield self._event()
             yield SSEEvent("", line, stray=True)
 

@@ -136,7 +136,7 @@ def test_a_line_that_passes_the_bound_when_its_end_comes_is_refused() -> None:
 
 
 def test_an_event_of_many_lines_is_bounded() -> None:
-    parser = SSEParser(max_event_bytes=100)
+    parser = SSEParser(max_event_bytes=109)
     assert list(parser.feed(b"data: xxxxxxxxxx\n" * 10)) == []
     with pytest.raises(Malformed):
         list(parser.feed(b"data: x\n"))
