@@ -3,17 +3,35 @@
 from __future__ import annotations
 
 from contextvars import ContextVar
-from typing import Final
+from typing import TYPE_CHECKING, Final, final
 
-CURRENT_DEADLINE: Final[ContextVar[float | None]] = ContextVar("resilient_ai.deadline", default=None)
-"""The instant by which the call around this code must have answered, on the clock of that call; None outside one."""
+if TYPE_CHECKING:
+    from resilient_ai.core.clock import Clock
+
+CURRENT_DEADLINE: Final[ContextVar[tuple[Clock, float] | None]] = ContextVar("resilient_ai.deadline", default=None)
+"""The clock of the call around this code and the instant by which its attempt must have answered; None outside one."""
 
 
-def earliest(now: float, seconds: float | None) -> float:
-    """The instant `seconds` from `now`, or the deadline of the call around, whichever comes first.
+@final
+class AttemptTimeout(Exception):
+    """The time of an attempt is up. Raised by a runtime or a model, turned into a `ModelError` by the orchestrator.
 
-    A nested call thus never outlives the call that made it. None as `seconds` adds no bound of its own.
+    Attributes:
+        phase: Which clock ran out: `connect`, `first_token`, `idle` or `attempt`.
+        sent: Whether the request had left; None where that is not known.
+    """
+
+    def __init__(self, phase: str = "attempt", *, sent: bool | None = None) -> None:
+        super().__init__(phase)
+        self.phase = phase
+        self.sent = sent
+
+
+def earliest(clock: Clock, now: float, seconds: float) -> float:
+    """The instant `seconds` from `now`, or that of the attempt around this code, whichever comes first.
+
+    A nested call thus never outlives the one that made it. An attempt on another clock (a test's) sets no bound.
     """
     around = CURRENT_DEADLINE.get()
-    own = float("inf") if seconds is None else now + seconds
-    return own if around is None else min(own, around)
+    own = now + seconds
+    return own if around is None or around[0] is not clock else min(own, around[1])

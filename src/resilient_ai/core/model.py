@@ -7,7 +7,7 @@ and the driver runs it with `send(None)`), without it it must never block.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, final
 
@@ -96,8 +96,10 @@ class ChunkSource(Protocol):
     Owned by the runtime, which closes it exactly once, on every ending. Not safe for two tasks or threads at a time.
     """
 
-    async def receive(self, until: float) -> Chunk | None:
-        """The next chunk, or None once the stream ended by its terminal event.
+    async def receive(self, until: float) -> Sequence[Chunk] | None:
+        """The next chunks, as many as one read brought and at least one, or None once the stream ended properly.
+
+        What was read before a fault is returned first; the fault is raised by the next `receive`.
 
         Args:
             until: The instant (on the scope's clock) by which a chunk must have come. A blocking source bounds its

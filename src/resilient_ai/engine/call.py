@@ -1,0 +1,680 @@
+"""The state machine of one logical call.
+
+    begin ──> Ask | Pause | Done
+    Ask ──settle──> Ask | Pause | Done
+    Pause ──resume──> Ask | Pause | Done
+
+It holds every decision in one place because they must see each other: time can be kept for the last model only by what also plans
+the retries, and the budget can be asked before a pause only by what also knows the deadline. It reads no clock, draws no chance
+of its own and awaits nothing, so the same code runs in production, in the tests and on a virtual clock.
+
+One object serves one call, in one thread or task.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final, Literal, final
+
+from resilient_ai.core import events
+from resilient_ai.core.failure import FailureKind, Verdict
+from resilient_ai.engine.cost import cost_of
+from resilient_ai.engine.endings import Ending, exception_for
+from resilient_ai.engine.fit import estimated_tokens, misfit, with_feedback, with_prefix
+from resilient_ai.errors import InvalidOutput
+from resilient_ai.messages import UNKNOWN_USAGE, Attempt, Outcome, Skip
+from resilient_ai.policies.retry import Strategies
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from resilient_ai.core.clock import Random
+    from resilient_ai.engine.plan import Hop, Plan
+    from resilient_ai.messages import Reply, Request, Usage
+    from resilient_ai.policies.breaker import Permit
+
+LEAST_ATTEMPT_SECONDS: Final = 0.005
+"""A slice of time shorter than this is not worth a request."""
+
+
+@final
+@dataclass(slots=True)
+class Ask:
+    """Next: send `request` to the model of `hop`, and have its answer by the instant `until`."""
+
+    hop: Hop
+    request: Request
+    n: int
+    until: float
+    permit: Permit
+    started: float
+
+
+@final
+@dataclass(slots=True)
+class Pause:
+    """Next: wait until the instant `until`, then `resume`."""
+
+    until: float
+
+
+@final
+@dataclass(slots=True)
+class Done:
+    """The call is over. `error` is what the caller meets; None if it was answered."""
+
+    error: Exception | None
+
+
+Step = Ask | Pause | Done
+
+
+@final
+@dataclass(slots=True)
+class Ended:
+    """How an attempt ended, as the runtime saw it.
+
+    Attributes:
+        reply: The answer, or what of it came before a stream broke.
+        error: What was raised; None if it answered.
+        verdict: What that means.
+        first_content: Seconds until the first content of a stream; None for a whole answer.
+        chunks: Pieces of content streamed.
+        notes: What the model wrote down of the attempt (`core.model.Scope.notes`).
+    """
+
+    reply: Reply | None = None
+    error: Exception | None = None
+    verdict: Verdict | None = None
+    first_content: float | None = None
+    chunks: int = 0
+    notes: dict[str, object] = field(default_factory=dict[str, object])
+
+
+@final
+class Call:
+    """One logical call over a plan."""
+
+    __slots__ = (
+        "_asked",
+        "_booked",
+        "_chance",
+        "_drawn",
+        "_emit",
+        "_failures",
+        "_finished",
+        "_hop",
+        "_last_resort",
+        "_least_context",
+        "_n",
+        "_on_hop",
+        "_operation",
+        "_paused_at",
+        "_plan",
+        "_reasks",
+        "_request",
+        "_skips",
+        "_started",
+        "_step",
+        "_strategies",
+        "_tokens",
+        "_waited",
+        "attempts",
+        "committed",
+        "endings",
+        "number",
+        "outcome",
+        "request",
+        "until",
+    )
+
+    def __init__(
+        self,
+        plan: Plan,
+        request: Request,
+        *,
+        number: int,
+        now: float,
+        until: float,
+        chance: Random,
+        emit: Callable[[events.Event], None] | None,
+        operation: Literal["chat", "stream"] = "chat",
+    ) -> None:
+        self._plan = plan
+        self.request = request
+        self._request = request
+        self.number = number
+        self._started = now
+        self.until = until
+        self._chance = chance
+        self._emit = emit
+        self._operation: Literal["chat", "stream"] = operation
+        self.attempts: list[Attempt] = []
+        self._skips: list[Skip] = []
+        self.endings: list[Ending] = []
+        self.outcome: Outcome | None = None
+        self.committed = False
+        self._hop: Hop | None = None
+        self._step: Ask | None = None
+        self._n = 0
+        self._failures = 0
+        self._reasks = 0
+        self._waited = 0.0
+        self._paused_at: float | None = None
+        self._drawn: float | None = None
+        self._booked = False
+        self._last_resort = False
+        self._asked: set[int] = set()
+        self._least_context = 0
+        self._tokens: int | None = None
+        self._strategies: Strategies | None = None
+        self._on_hop = False
+        self._finished = False
+
+    # --- the transitions ---------------------------------------------------------------------------------------------
+
+    def announce(self, now: float, wall: float) -> None:
+        """Tells observers that the call began, before it asks for a place."""
+        if self._emit is not None:
+            self._emit(
+                events.CallStarted(
+                    self.number,
+                    now,
+                    wall,
+                    self._plan.name,
+                    tuple(hop.label for hop in self._plan.hops),
+                    self.until - now,
+                    self._plan.digest,
+                    self._operation,
+                    self.request,
+                )
+            )
+
+    def begin(self, now: float) -> Step:
+        """The first step."""
+        return self._enter(0, now, None)
+
+    def resume(self, now: float) -> Step:
+        """The step after a pause."""
+        if self._paused_at is not None:
+            self._waited += now - self._paused_at
+            self._paused_at = None
+        if self._hop is None:
+            return self._enter(0, now, None)
+        return self._ask(self._hop, now)
+
+    def settle(self, ended: Ended, now: float) -> Step:
+        """The step after an attempt ended with an answer or an exception."""
+        step = self._step
+        if step is None:
+            raise AssertionError("settle without an attempt")
+        self._step = None
+        hop = step.hop
+        verdict = ended.verdict
+        seconds = now - step.started
+        if ended.error is None:
+            self._give_back(hop, step.permit, now, None, ended.first_content or seconds)
+            hop.state.budget.refund(self._drawn)
+            hop.state.latency.record(seconds)
+            self._record(step, ended, now, "answered")
+            self._leave_hop(now, ended)
+            return Done(None)
+        if verdict is None:
+            raise AssertionError("a failure without a verdict")
+        self._give_back(hop, step.permit, now, verdict, seconds)
+        self._learn(hop, verdict, now)
+        if "hint_ignored" in verdict.reasons and self._emit is not None:
+            self._emit(events.HintIgnored(self.number, now, hop.model.name, hop.model.provider))
+        if self.committed:
+            return self._after_interrupt(step, ended, verdict, now)
+        return self._after_failure(step, ended, verdict, now)
+
+    def commit(self, now: float) -> None:
+        """The first content of a stream is about to be handed over: from here on nothing is silently replayed."""
+        if self.committed or self._step is None:
+            self.committed = True
+            return
+        self.committed = True
+        if self._emit is not None:
+            step = self._step
+            self._emit(
+                events.StreamCommitted(
+                    self.number, now, step.hop.model.name, step.hop.model.provider, now - step.started
+                )
+            )
+
+    def abandon(self, now: float, ended: Ended, verdict: str = "cancelled") -> None:
+        """The caller is gone in the middle of an attempt or a pause: cancelled, or done with a stream early.
+
+        The permit goes back as neutral; what was used is recorded.
+        """
+        step = self._step
+        self._step = None
+        if step is None:
+            return
+        step.hop.state.breaker.settle(step.permit, "neutral", now, self._chance)
+        self._record(step, ended, now, verdict)
+        self._leave_hop(now, ended)
+
+    def finish(self, now: float, wall: float, error: str | None, reply: Reply | None) -> Outcome:
+        """Closes the history. Called exactly once, whatever happened."""
+        if self._strategies is not None:
+            self._strategies.forget()
+        served = self._hop if reply is not None else None
+        degraded = served is not None and (served.index > 0 or served.model.traits.stand_in)
+        self.outcome = Outcome(
+            self._plan.name,
+            None if served is None else served.model.name,
+            degraded,
+            tuple(self.attempts),
+            tuple(self._skips),
+            now - self._started,
+            self._plan.digest,
+            () if reply is None else reply.flags,
+        )
+        if self._emit is not None:
+            self._emit(events.CallFinished(self.number, now, wall, self.outcome, error, now > self.until))
+        return self.outcome
+
+    # --- choosing a model --------------------------------------------------------------------------------------------
+
+    def _enter(self, index: int, now: float, why: str | None) -> Step:
+        for hop in self._plan.hops[index:]:
+            skip = self._skip(hop, now)
+            if skip is None:
+                return self._turn_to(hop, now, why)
+            self._pass_over(skip, now)
+            why = why or skip.reason
+        return self._run_dry(now, why)
+
+    def _skip(self, hop: Hop, now: float) -> Skip | None:
+        """Why `hop` is passed over, or None if it is to be asked."""
+        traits = hop.model.traits
+        if traits.context_tokens is not None and self._tokens is None:
+            self._tokens = estimated_tokens(self.request)
+        reason = misfit(traits, self.request, self._tokens, self._least_context)
+        if reason is not None:
+            return Skip(hop.model.name, hop.model.provider, reason)
+        wait = hop.state.breaker.peek(now)
+        if wait is not None:
+            return Skip(hop.model.name, hop.model.provider, "circuit_open", _finite(wait))
+        latest = self._slice_end(hop, now)
+        if latest - now < LEAST_ATTEMPT_SECONDS:
+            return Skip(hop.model.name, hop.model.provider, "no_time")
+        held = hop.state.pace.held_until
+        if held > now and (held >= latest or self._somebody_behind(hop, now)):
+            return Skip(hop.model.name, hop.model.provider, "rate_limited", held - now)
+        typical = hop.state.latency.p50
+        if typical is not None and now + typical > latest and self._somebody_behind(hop, now):
+            return Skip(hop.model.name, hop.model.provider, "no_time")
+        return None
+
+    def _usable(self, hop: Hop, now: float) -> bool:
+        """`hop` could be asked now, time aside."""
+        if misfit(hop.model.traits, self.request, self._tokens, self._least_context) is not None:
+            return False
+        return hop.state.breaker.peek(now) is None
+
+    def _somebody_behind(self, hop: Hop, now: float) -> bool:
+        return any(self._usable(other, now) for other in self._plan.hops[hop.index + 1 :])
+
+    def _slice_end(self, hop: Hop, now: float) -> float:
+        """The instant by which the time of `hop` is up: the deadline less what the models behind need."""
+        behind = self._plan.hops[hop.index + 1 :]
+        if not behind or self._last_resort:
+            return self.until
+        configured = self._plan.reserve
+        reserve = sum(other.needs(configured) for other in behind if self._usable(other, now))
+        if configured is None:
+            from resilient_ai.engine.plan import LEARNED_RESERVE_SHARE
+
+            reserve = min(reserve, LEARNED_RESERVE_SHARE * (self.until - self._started))
+        return self.until - reserve
+
+    def _turn_to(self, hop: Hop, now: float, why: str | None) -> Step:
+        previous = self._hop
+        self._hop = hop
+        self._n = 0
+        self._failures = 0
+        self._reasks = 0
+        self._drawn = None
+        self._booked = False
+        self._strategies = None
+        self._waited = 0.0
+        if self._emit is not None:
+            source = previous or (self._plan.hops[0] if why is not None else None)
+            if source is not None and source is not hop:
+                self._emit(
+                    events.FallbackUsed(self.number, now, source.model.name, hop.model.name, why or "failure")
+                )
+            traits = hop.model.traits
+            self._emit(
+                events.ModelStarted(
+                    self.number,
+                    now,
+                    hop.model.name,
+                    hop.model.provider,
+                    traits.local,
+                    traits.server_address,
+                    traits.server_port,
+                )
+            )
+        self._on_hop = True
+        return self._ask(hop, now)
+
+    def _ask(self, hop: Hop, now: float) -> Step:
+        latest = self._slice_end(hop, now)
+        if latest - now < LEAST_ATTEMPT_SECONDS:
+            return self._next_after(hop, now, "no_time")
+        state = hop.state
+        held = state.pace.held_until
+        if held > now and not self._last_resort:
+            if held >= latest:
+                return self._next_after(hop, now, "rate_limited")
+            return self._pause(self._plan.retry.after_hint(held - now, self._chance), now, latest)
+        if state.pace.counts and not self._booked:
+            if self._tokens is None:
+                self._tokens = estimated_tokens(self.request)
+            start = state.pace.book(now, self._tokens + (self.request.max_tokens or 0), latest)
+            if start is None:
+                return self._next_after(hop, now, "rate_limited")
+            self._booked = True
+            if start > now:
+                return self._pause(start - now, now, latest)
+        permit = state.breaker.admit(now, anyway=self._last_resort)
+        self._tell_breaker_changes(hop, now)
+        if permit is None:
+            return self._next_after(hop, now, "circuit_open")
+        self._booked = False
+        self._n += 1
+        self._asked.add(hop.index)
+        step = Ask(hop, self._request, self._n, min(now + hop.timeouts.attempt, latest), permit, now)
+        self._step = step
+        if self._emit is not None:
+            self._emit(
+                events.AttemptStarted(
+                    self.number, now, hop.model.name, hop.model.provider, self._n, self._waited
+                )
+            )
+        return step
+
+    def _next_after(self, hop: Hop, now: float, reason: str) -> Step:
+        """Leaves `hop` although its time or its health changed only after it was chosen."""
+        if self._n == 0:
+            wait = hop.state.breaker.retry_after(now) if reason == "circuit_open" else None
+            self._skips.append(Skip(hop.model.name, hop.model.provider, reason, wait))
+        self._leave_hop(now, None)
+        return self._enter(hop.index + 1, now, reason)
+
+    def _pass_over(self, skip: Skip, now: float) -> None:
+        self._skips.append(skip)
+        if self._emit is not None:
+            self._emit(events.ModelSkipped(self.number, now, skip))
+
+    def _run_dry(self, now: float, why: str | None) -> Step:
+        """No model is left. What now depends on why: open breakers have a policy of their own."""
+        plan = self._plan
+        open_hops = [
+            hop
+            for hop in plan.hops
+            if hop.index not in self._asked
+            and misfit(hop.model.traits, self.request, self._tokens, self._least_context) is None
+            and hop.state.breaker.peek(now) is not None
+        ]
+        if open_hops and self.until - now >= LEAST_ATTEMPT_SECONDS and not self._last_resort:
+            if plan.when_all_open == "last_resort":
+                resort = next((hop for hop in open_hops if hop.model.traits.local), None)
+                # A chain of one remote model has nowhere to turn: asking it anyway would make its breaker pointless.
+                if resort is None and len(plan.hops) > 1 and open_hops[-1].index == len(plan.hops) - 1:
+                    resort = open_hops[-1]
+                if resort is not None:
+                    self._last_resort = True
+                    return self._turn_to(resort, now, why)
+            elif plan.when_all_open == "wait" and not self._asked:
+                soonest = min(hop.state.breaker.peek(now) or 0.0 for hop in open_hops)
+                if now + soonest < self.until:
+                    self._hop = None
+                    return self._pause(soonest, now, self.until)
+        return Done(self._give_up(now))
+
+    # --- after a failure ---------------------------------------------------------------------------------------------
+
+    def _after_failure(self, step: Ask, ended: Ended, verdict: Verdict, now: float) -> Step:
+        hop = step.hop
+        error = ended.error
+        if error is None:
+            raise AssertionError("a failure without an exception")
+        if isinstance(error, InvalidOutput) and self._may_reask(hop, now):
+            self._reasks += 1
+            self._request = with_feedback(self.request, error.draft.text, error.problem)
+            self._record(step, ended, now, "re-ask")
+            return self._ask(hop, now)
+        action = self._plan.on.get(verdict.kind)
+        retry = verdict.retry if action is None else action in ("retry", "wait")
+        if retry:
+            self._failures += 1
+            again = self._again(hop, error, verdict, now, waits=action == "wait", forced=action is not None)
+            if again is not None:
+                self._record(step, ended, now, "retry")
+                return again
+        moves_on = verdict.next_model if action is None else action == "next"
+        moves_on = moves_on or (retry and verdict.next_model)
+        self.endings.append(Ending(hop, error, verdict))
+        self._record(step, ended, now, "next" if moves_on else "raise")
+        self._leave_hop(now, ended)
+        if verdict.kind is FailureKind.CONTEXT_OVERFLOW:
+            self._overflowed(hop)
+        if not moves_on or self._last_resort:
+            return Done(self._give_up(now, stopped=not moves_on))
+        self._request = self.request
+        return self._enter(hop.index + 1, now, verdict.kind.value)
+
+    def _may_reask(self, hop: Hop, now: float) -> bool:
+        """Another draft is allowed and there is time for one like the last."""
+        if self._reasks >= self._plan.reasks or FailureKind.INVALID_OUTPUT in self._plan.on:
+            return False
+        return now + (hop.state.latency.p50 or LEAST_ATTEMPT_SECONDS) < self._slice_end(hop, now)
+
+    def _again(
+        self, hop: Hop, error: Exception, verdict: Verdict, now: float, *, waits: bool, forced: bool
+    ) -> Step | None:
+        """The pause before the next attempt at the same model, or None with the reason told.
+
+        Everything that may forbid the attempt is asked before anything waits.
+        """
+        if self._last_resort:
+            return None
+        if self._strategies is None:
+            self._strategies = Strategies(self._plan.retry, self._started)
+        strategies = self._strategies
+        strategies.observe(self._failures, error, now)
+        if not strategies.wants_retry():
+            return None
+        if (
+            not waits
+            and strategies.stops(self._failures, verdict)
+            and not (forced and self._below_attempts())
+        ):
+            self._suppressed(hop, "attempts", now)
+            return None
+        latest = self.until if waits else self._slice_end(hop, now)
+        pause = strategies.wait(self._failures, verdict, self._chance)
+        if now + pause + LEAST_ATTEMPT_SECONDS > latest and verdict.retry_after is not None:
+            pause = verdict.retry_after  # the exact hint may still fit where the spread does not
+        if now + pause + LEAST_ATTEMPT_SECONDS > latest:
+            self._suppressed(hop, "deadline", now)
+            return None
+        if hop.state.breaker.peek(now) is not None:
+            self._suppressed(hop, "breaker", now)
+            return None
+        drawn = hop.state.budget.draw(verdict.kind, now)
+        if drawn is None:
+            self._suppressed(hop, "budget", now)
+            return None
+        self._drawn = drawn
+        return self._pause(pause, now, latest)
+
+    def _below_attempts(self) -> bool:
+        most = self._plan.retry.most_attempts
+        return most is not None and self._failures < most
+
+    def _after_interrupt(self, step: Ask, ended: Ended, verdict: Verdict, now: float) -> Step:
+        """A stream broke after content was delivered: only `on_interrupt` decides."""
+        hop = step.hop
+        if ended.error is None:
+            raise AssertionError("an interruption without an exception")
+        policy = self._plan.on_interrupt
+        self.endings.append(Ending(hop, ended.error, verdict))
+        moves_on = policy != "raise" and verdict.kind not in (FailureKind.LOCAL, FailureKind.CANCELLED)
+        self._record(step, ended, now, "next" if moves_on else "interrupted")
+        self._leave_hop(now, ended)
+        if not moves_on:
+            return Done(self._give_up(now, partial=ended.reply))
+        if policy == "continue" and ended.reply is not None:
+            self._request = with_prefix(self._request, ended.reply.text)
+        following = self._enter(hop.index + 1, now, FailureKind.STREAM_INTERRUPTED.value)
+        if isinstance(following, Done):
+            return Done(self._give_up(now, partial=ended.reply))
+        return following
+
+    def _overflowed(self, hop: Hop) -> None:
+        if self._tokens is None:
+            self._tokens = estimated_tokens(self.request)
+        self._least_context = max(self._least_context, hop.model.traits.context_tokens or self._tokens)
+
+    # --- keeping the books -------------------------------------------------------------------------------------------
+
+    def _learn(self, hop: Hop, verdict: Verdict, now: float) -> None:
+        """What a failure teaches every other call of the same model."""
+        if verdict.kind is FailureKind.RATE_LIMITED and verdict.retry_after is not None:
+            hop.state.pace.hold(now + verdict.retry_after)
+        if verdict.alert and self._emit is not None:
+            self._emit(events.AlertRaised(now, hop.model.name, hop.model.provider, verdict.kind))
+
+    def _give_back(
+        self, hop: Hop, permit: Permit, now: float, verdict: Verdict | None, seconds: float
+    ) -> None:
+        if verdict is None:
+            hop.state.breaker.settle(permit, "success", now, self._chance, seconds=seconds)
+        else:
+            hop.state.breaker.settle(
+                permit,
+                verdict.health,
+                now,
+                self._chance,
+                seconds=seconds,
+                alert=verdict.alert,
+                retry_after=verdict.retry_after,
+                reason=verdict.kind.value,
+            )
+        self._tell_breaker_changes(hop, now)
+
+    def _tell_breaker_changes(self, hop: Hop, now: float) -> None:
+        changes = hop.state.breaker.take_changes()
+        if not changes:
+            return
+        hop.state.mirror.replay(changes)
+        if self._emit is not None:
+            for change in changes:
+                self._emit(
+                    events.BreakerChanged(
+                        now,
+                        hop.model.name,
+                        hop.model.provider,
+                        change.old,
+                        change.new,
+                        change.reason,
+                        change.open_for,
+                    )
+                )
+
+    def _suppressed(self, hop: Hop, reason: str, now: float) -> None:
+        if self._emit is not None:
+            self._emit(events.RetrySuppressed(self.number, now, hop.model.name, hop.model.provider, reason))
+
+    def _record(self, step: Ask, ended: Ended, now: float, verdict: str) -> None:
+        model = step.hop.model
+        usage = ended.reply.usage if ended.reply is not None else UNKNOWN_USAGE
+        noted = ended.notes.get("usage")
+        if usage is UNKNOWN_USAGE and noted is not None:
+            usage = noted  # type: ignore[assignment]  # written by a model as a Usage
+        meaning = ended.verdict
+        status = ended.notes.get("status")
+        request_id = ended.notes.get("request_id")
+        attempt = Attempt(
+            model.name,
+            model.provider,
+            step.n,
+            None if meaning is None else meaning.kind,
+            now - step.started,
+            self._waited,
+            usage,
+            cost_of(model.traits.price, usage),
+            meaning.status if meaning is not None and meaning.status is not None else _int(status),
+            None if meaning is None else meaning.code,
+            None if meaning is None else meaning.retry_after,
+            request_id if isinstance(request_id, str) else None,
+            verdict,
+        )
+        self._waited = 0.0
+        self.attempts.append(attempt)
+        self._correct_pace(step.hop, usage)
+        if self._emit is not None:
+            self._emit(events.AttemptFinished(self.number, now, attempt))
+
+    def _correct_pace(self, hop: Hop, usage: Usage) -> None:
+        if hop.state.pace.counts and self._tokens is not None and usage.input_tokens is not None:
+            used = usage.input_tokens + (usage.output_tokens or 0)
+            hop.state.pace.correct(used - self._tokens - (self.request.max_tokens or 0))
+
+    def _leave_hop(self, now: float, ended: Ended | None) -> None:
+        if not self._on_hop:
+            return
+        self._on_hop = False
+        hop = self._hop
+        if self._emit is None or hop is None:
+            return
+        reply = None if ended is None else ended.reply
+        verdict = None if ended is None else ended.verdict
+        self._emit(
+            events.ModelFinished(
+                self.number,
+                now,
+                hop.model.name,
+                hop.model.provider,
+                None if verdict is None else verdict.kind,
+                UNKNOWN_USAGE if reply is None else reply.usage,
+                None if reply is None else reply.model or None,
+                None if reply is None else reply.id,
+                None if reply is None else reply.finish_reason,
+                0 if ended is None else ended.chunks,
+                None if ended is None else ended.first_content,
+            )
+        )
+
+    def _pause(self, seconds: float, now: float, latest: float) -> Pause:
+        self._paused_at = now
+        return Pause(min(now + seconds, latest))
+
+    def _give_up(self, now: float, *, stopped: bool = False, partial: Reply | None = None) -> Exception:
+        return exception_for(
+            self._plan,
+            self.endings,
+            tuple(self._skips),
+            late=self.until - now < LEAST_ATTEMPT_SECONDS,
+            stopped=stopped,
+            partial=partial if self.committed else None,
+        )
+
+
+def with_outcome(reply: Reply, outcome: Outcome) -> Reply:
+    """`reply` with its history."""
+    return replace(reply, outcome=outcome)
+
+
+def _finite(seconds: float) -> float | None:
+    return None if seconds == float("inf") else seconds
+
+
+def _int(value: object) -> int | None:
+    return value if isinstance(value, int) else None

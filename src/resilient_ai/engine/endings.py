@@ -1,0 +1,211 @@
+"""The exception a caller meets when a call ends without an answer.
+
+A chain of one model raises the model's own exception. A longer one raises a group whose first member is the first model's failure,
+unless the verdict was that no other model may be asked. What is kept of earlier attempts is stripped of its traceback, so that no
+frame, and no prompt in a frame's locals, outlives the call.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, final
+
+from resilient_ai.core.failure import FailureKind, Verdict
+from resilient_ai.errors import (
+    AllModelsFailed,
+    CallError,
+    CircuitOpen,
+    DeadlineExceeded,
+    HopRefused,
+    Overloaded,
+    StreamInterrupted,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from resilient_ai.engine.plan import Hop, Plan
+    from resilient_ai.messages import Outcome, Reply, Skip
+
+_SKIP_WORDS = {
+    "circuit_open": "its breaker is open",
+    "rate_limited": "its provider asked for a pause",
+    "no_time": "no time was left for it",
+    "data_class": "it is not cleared for the request's data class",
+    "context": "its context window cannot hold the request",
+}
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How one model of the chain finally failed."""
+
+    hop: Hop
+    error: Exception
+    verdict: Verdict
+
+
+def exception_for(
+    plan: Plan,
+    endings: Sequence[Ending],
+    skips: tuple[Skip, ...],
+    *,
+    late: bool,
+    stopped: bool,
+    partial: Reply | None,
+) -> Exception:
+    """What the caller of a failed call meets.
+
+    Args:
+        plan: The call's plan.
+        endings: The final failure of each model asked, in order.
+        skips: The models passed over.
+        late: The deadline has passed, or nothing fits before it.
+        stopped: The last verdict forbids another model.
+        partial: What of a committed stream came; None before the commit.
+    """
+    last = endings[-1] if endings else None
+    if partial is not None and last is not None:
+        interrupted = StreamInterrupted(
+            f"{last.hop.label}: the stream broke after content was delivered ({_why(last)}); "
+            "`partial` holds what came. Set on_interrupt to 'restart' or 'continue' to have another model go on.",
+            partial=partial,
+            kind=FailureKind.STREAM_INTERRUPTED,
+            retry_after=last.verdict.retry_after,
+        )
+        interrupted.__cause__ = bare(last.error)
+        return interrupted
+    if late and (last is None or last.verdict.kind is FailureKind.TIMEOUT or not stopped):
+        return _deadline(plan, endings, skips)
+    if last is not None and (stopped or len(plan.hops) == 1):
+        return last.error
+    if last is None:
+        return _never_asked(plan, skips)
+    return _exhausted(plan, endings, skips)
+
+
+def attach(error: BaseException, outcome: Outcome, *, note: bool) -> None:
+    """Makes the history reachable from `error`: `.attempts` and `outcome_of(error)`, and a note of what was tried."""
+    if isinstance(error, CallError):
+        error.outcome = outcome
+    else:
+        try:
+            error.attempts = outcome.attempts  # type: ignore[attr-defined]
+            error.__resilient_outcome__ = outcome  # type: ignore[attr-defined]
+        except AttributeError:
+            note = True  # a class with fixed slots: the note is all that can be left
+    if note and outcome.attempts:
+        error.add_note(summary(outcome))
+
+
+def summary(outcome: Outcome) -> str:
+    """What was tried, in one line without content."""
+    tried = ", ".join(
+        f"{attempt.provider}:{attempt.model} #{attempt.n} {attempt.kind or 'ok'} after {attempt.seconds:.3g} s"
+        for attempt in outcome.attempts
+    )
+    skipped = "".join(f"; {skip.provider}:{skip.model} skipped ({skip.reason})" for skip in outcome.skipped)
+    return f"resilient_ai tried: {tried or 'nothing'}{skipped}"
+
+
+def bare(error: BaseException) -> BaseException:
+    """`error` without tracebacks, its causes and contexts included."""
+    seen: set[int] = set()
+    todo: list[BaseException | None] = [error]
+    while todo:
+        one = todo.pop()
+        if one is None or id(one) in seen:
+            continue
+        seen.add(id(one))
+        one.__traceback__ = None
+        todo += [one.__cause__, one.__context__]
+        if isinstance(one, BaseExceptionGroup):
+            todo += one.exceptions  # pyright: ignore[reportUnknownMemberType]
+    return error
+
+
+def _why(ending: Ending) -> str:
+    verdict = ending.verdict
+    status = f", status {verdict.status}" if verdict.status is not None else ""
+    code = f", code {verdict.code}" if verdict.code else ""
+    return f"{verdict.kind}{status}{code}"
+
+
+def _deadline(plan: Plan, endings: Sequence[Ending], skips: tuple[Skip, ...]) -> DeadlineExceeded:
+    error = DeadlineExceeded(
+        f"chain {plan.name!r}: no answer before the deadline; {_story(endings, skips)}. "
+        "Lengthen deadline, shorten timeouts, or end the chain with a faster model.",
+        retry_after=_soonest(endings, skips),
+    )
+    if endings:
+        error.__cause__ = bare(endings[-1].error)
+    return error
+
+
+def _never_asked(plan: Plan, skips: tuple[Skip, ...]) -> CallError:
+    reasons = {skip.reason for skip in skips}
+    soonest = _soonest((), skips)
+    story = _story((), skips)
+    if reasons & {"circuit_open"}:
+        wait = "" if soonest is None else f" Try again in {soonest:.3g} s."
+        return CircuitOpen(f"chain {plan.name!r}: nothing was sent; {story}.{wait}", retry_after=soonest)
+    if reasons & {"rate_limited"}:
+        wait = "" if soonest is None else f" Try again in {soonest:.3g} s."
+        return Overloaded(
+            f"chain {plan.name!r}: nothing was sent; {story}.{wait}",
+            kind=FailureKind.RATE_LIMITED,
+            retry_after=soonest,
+        )
+    if reasons and reasons <= {"no_time"}:
+        return _deadline(plan, (), skips)
+    kind = FailureKind.CONTEXT_OVERFLOW if "context" in reasons else FailureKind.LOCAL
+    return HopRefused(
+        f"chain {plan.name!r}: nothing was sent; {story}. Add a model that may take this request.", kind=kind
+    )
+
+
+def _exhausted(plan: Plan, endings: Sequence[Ending], skips: tuple[Skip, ...]) -> AllModelsFailed:
+    members: list[tuple[int, Exception]] = [(ending.hop.index, bare(ending.error)) for ending in endings]  # type: ignore[misc]
+    asked = {ending.hop.label for ending in endings}
+    places = {hop.label: hop.index for hop in plan.hops}
+    for skip in skips:
+        label = f"{skip.provider}:{skip.model}"
+        if label not in asked:
+            asked.add(label)
+            members.append((places.get(label, len(places)), _skipped(label, skip)))
+    members.sort(key=lambda member: member[0])
+    return AllModelsFailed(
+        f"chain {plan.name!r}: every model failed; {_story(endings, skips)}",
+        [error for _, error in members],
+        kind=endings[0].verdict.kind,
+        retry_after=_soonest(endings, skips),
+    )
+
+
+def _skipped(label: str, skip: Skip) -> CallError:
+    what = f"{label} was not asked: {_SKIP_WORDS.get(skip.reason, skip.reason)}"
+    if skip.reason == "circuit_open":
+        return CircuitOpen(what, retry_after=skip.retry_after)
+    if skip.reason == "rate_limited":
+        return Overloaded(what, kind=FailureKind.RATE_LIMITED, retry_after=skip.retry_after)
+    if skip.reason == "no_time":
+        return DeadlineExceeded(what)
+    return HopRefused(
+        what, kind=FailureKind.CONTEXT_OVERFLOW if skip.reason == "context" else FailureKind.LOCAL
+    )
+
+
+def _story(endings: Sequence[Ending], skips: tuple[Skip, ...]) -> str:
+    parts = [f"{ending.hop.label} failed ({_why(ending)})" for ending in endings]
+    parts += [
+        f"{skip.provider}:{skip.model} was skipped ({_SKIP_WORDS.get(skip.reason, skip.reason)})"
+        for skip in skips
+    ]
+    return "; ".join(parts) or "no model was asked"
+
+
+def _soonest(endings: Sequence[Ending], skips: tuple[Skip, ...]) -> float | None:
+    hints = [ending.verdict.retry_after for ending in endings] + [skip.retry_after for skip in skips]
+    known = [hint for hint in hints if hint is not None]
+    return min(known) if known else None

@@ -1,0 +1,5 @@
+"""Where the state of breakers, budgets and limits lives: in the process, shared by every chain that uses a model."""
+
+from resilient_ai.state.local import ModelState, model_state
+
+__all__ = ["ModelState", "model_state"]

@@ -1,0 +1,93 @@
+"""State of models in this process, found by key.
+
+Two chains that ask the same model with the same credential and the same options share one breaker, one budget and one pace. State lives as long
+as anything uses it, and is kept apart by clock, so that a virtual clock never meets real instants.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from typing import TYPE_CHECKING, final
+
+from resilient_ai.policies.breaker import Gate
+from resilient_ai.policies.breaker.mirror import Mirror
+from resilient_ai.policies.budget import BudgetState
+from resilient_ai.policies.latency import Latency
+from resilient_ai.policies.limits import Pace
+
+if TYPE_CHECKING:
+    from resilient_ai.core.clock import Clock
+    from resilient_ai.policies.breaker import Breaker
+    from resilient_ai.policies.budget import RetryBudget
+    from resilient_ai.policies.limits import Limits
+
+
+@final
+class ModelState:
+    """All shared state of one model. Each part guards itself."""
+
+    __slots__ = ("__weakref__", "breaker", "budget", "latency", "mirror", "pace")
+
+    def __init__(self, breaker: Breaker, budget: RetryBudget, limits: Limits, name: str) -> None:
+        self.breaker = Gate(breaker)
+        self.mirror = Mirror(breaker, name)
+        self.budget = BudgetState(budget)
+        self.pace = Pace(limits)
+        self.latency = Latency()
+
+    def reset_locks(self) -> None:
+        """Makes the state usable in a forked child."""
+        self.breaker.reset_lock()
+        self.budget.reset_lock()
+        self.pace.reset_lock()
+        self.latency.reset_lock()
+
+
+_states: weakref.WeakValueDictionary[tuple[object, ...], ModelState] = weakref.WeakValueDictionary()
+_lock = threading.Lock()
+
+
+def model_state(
+    key: str, name: str, breaker: Breaker, budget: RetryBudget, limits: Limits, clock: Clock
+) -> ModelState:
+    """The state of the model `key` under these options on this clock; the same object for the same arguments."""
+    rates = (limits.requests_per_minute, limits.tokens_per_minute)
+    # Listeners and storages are compared by identity: most have no equality.
+    shape = (
+        *(getattr(breaker, field) for field in _PLAIN_BREAKER_FIELDS),
+        tuple(map(id, breaker.listeners)),
+        id(breaker.storage),
+    )
+    place = (id(clock), key, shape, budget, rates)
+    with _lock:
+        state = _states.get(place)
+        if state is None:
+            state = _states[place] = ModelState(breaker, budget, limits, name)
+        return state
+
+
+_PLAIN_BREAKER_FIELDS = (
+    "window",
+    "failure_ratio",
+    "min_calls",
+    "consecutive",
+    "open_for",
+    "open_for_max",
+    "probes",
+    "successes",
+    "slow",
+    "enabled",
+)
+
+
+def _after_fork() -> None:
+    global _lock  # noqa: PLW0603 - the parent's lock may be held by a thread that does not exist here
+    _lock = threading.Lock()
+    for state in list(_states.values()):
+        state.reset_locks()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
