@@ -1,0 +1,28 @@
+"""The configuration file: one schema, written in TOML, YAML or JSON.
+
+`load` finds and checks a file, `build` makes models and policies from it, `source` reads it again while it is in use, and
+`jsonschema` publishes what may stand in it. Every error names the file, the line, the key, and the nearest right name.
+"""
+
+from resilient_ai.config.build import ChainPolicy, build_model, chain_models, chain_policy, resilient_model
+from resilient_ai.config.chains import EffectiveChain
+from resilient_ai.config.digest import policy_digest
+from resilient_ai.config.jsonschema import json_schema
+from resilient_ai.config.load import Config, find_config, load_config
+from resilient_ai.config.source import ConfigSource, Reloaded
+
+__all__ = [
+    "ChainPolicy",
+    "Config",
+    "ConfigSource",
+    "EffectiveChain",
+    "Reloaded",
+    "build_model",
+    "chain_models",
+    "chain_policy",
+    "find_config",
+    "json_schema",
+    "load_config",
+    "policy_digest",
+    "resilient_model",
+]

@@ -1,0 +1,221 @@
+"""Turns a chain of the configuration file into what `ResilientModel` takes: its models, and its policies."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast, final
+
+from resilient_ai.config.chains import DEFAULT_DEADLINE, EffectiveChain
+from resilient_ai.config.providers import PROVIDERS, installed_providers
+from resilient_ai.config.secrets import resolve_reference
+from resilient_ai.core.model import Price
+from resilient_ai.errors import ConfigError
+from resilient_ai.policies.breaker import Breaker
+from resilient_ai.policies.budget import RetryBudget
+from resilient_ai.policies.fallback import OnInterrupt, WhenAllOpen
+from resilient_ai.policies.limits import Limits
+from resilient_ai.policies.retry import Retry
+from resilient_ai.policies.timeouts import Timeouts
+from resilient_ai.privacy.key_names import Secrecy, secrecy
+
+if TYPE_CHECKING:
+    from resilient_ai.config.load import Config
+    from resilient_ai.config.schema import TimeoutsTable
+    from resilient_ai.config.toml_lines import KeyPath
+    from resilient_ai.core.model import Model
+    from resilient_ai.model import ResilientModel
+
+_OptionsT = TypeVar("_OptionsT")
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class ChainPolicy:
+    """The policies of a chain, named as the arguments of `ResilientModel`. What the file leaves out has its default."""
+
+    deadline: float
+    reserve: float | None
+    retry: Retry
+    timeouts: Timeouts
+    breaker: Breaker
+    budget: RetryBudget
+    limits: Limits
+    on: Mapping[str, str]
+    on_interrupt: OnInterrupt
+    when_all_open: WhenAllOpen
+
+    def arguments(self) -> dict[str, Any]:
+        """Keyword arguments for `ResilientModel`."""
+        return {one.name: getattr(self, one.name) for one in fields(self)}
+
+
+def chain_policy(config: Config, chain: str | None = None) -> ChainPolicy:
+    """The policies of the chain `chain` of `config`; of the only or the default one without a name.
+
+    Raises:
+        ConfigError: There is no such chain, or a policy refuses its options.
+    """
+    effective = config.chain(chain)
+    settings = cast("Mapping[str, object]", effective.settings)
+
+    def options(of: Callable[..., _OptionsT], key: str) -> _OptionsT:
+        written = cast("Mapping[str, object]", settings.get(key, {}))
+        try:
+            return of(**written)
+        except ConfigError as error:
+            raise config.source.error(str(error), effective.place(key), suggestion=error.suggestion) from None
+
+    return ChainPolicy(
+        deadline=effective.settings.get("deadline", DEFAULT_DEADLINE),
+        reserve=effective.settings.get("reserve"),
+        retry=options(Retry, "retry"),
+        timeouts=options(Timeouts, "timeouts"),
+        breaker=options(Breaker, "breaker"),
+        budget=options(RetryBudget, "budget"),
+        limits=options(Limits, "limits"),
+        on=cast("Mapping[str, str]", settings.get("on", {})),
+        on_interrupt=effective.settings.get("on_interrupt", "raise"),
+        when_all_open=effective.settings.get("when_all_open", "last_resort"),
+    )
+
+
+def chain_models(
+    config: Config, chain: str | None = None, *, environ: Mapping[str, str] | None = None
+) -> tuple[Model, ...]:
+    """The models of the chain, in order, made with their keys. They are the caller's to close.
+
+    Raises:
+        ConfigError: A key is not where it should be, an extra is not installed, or a model refuses its settings; with the line.
+    """
+    effective = config.chain(chain)
+    models: list[Model] = []
+    try:
+        for name in effective.settings.get("models", []):
+            models.append(build_model(config, name, effective, environ=environ))  # noqa: PERF401 - closed below on error
+    except BaseException:
+        for model in models:
+            model.close()
+        raise
+    return tuple(models)
+
+
+def build_model(
+    config: Config,
+    name: str,
+    chain: EffectiveChain | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+) -> Model:
+    """The model `name` of the file, made with its key.
+
+    Its own timeouts, one by one, take precedence over those of `chain`.
+
+    Raises:
+        ConfigError: As for `chain_models`.
+    """
+    table = config.models[name]
+    place = ("models", name)
+    environ = os.environ if environ is None else environ
+    arguments: dict[str, object] = {
+        key: value for key, value in table.items() if key not in {"provider", "options"}
+    }
+    if "api_key" in table:
+        arguments["api_key"] = _resolved(table["api_key"], (*place, "api_key"), config, environ)
+    if "path" in table:
+        arguments["path"] = str(_directory(config) / Path(table["path"]).expanduser())
+    if "price" in table:
+        arguments["price"] = Price(**table["price"])
+    if "timeouts" in table:
+        shared: TimeoutsTable = {} if chain is None else chain.settings.get("timeouts", {})
+        arguments["timeouts"] = Timeouts(**cast("dict[str, float]", {**shared, **table["timeouts"]}))
+    for key in ("data_classes", "capabilities"):
+        if key in table:
+            arguments[key] = tuple(cast("list[str]", arguments[key]))
+    for key, value in table.get("options", {}).items():
+        arguments.setdefault(key, _without_references(value, key, (*place, "options", key), config, environ))
+    make = _factory(config, name)
+    try:
+        return make(**arguments)
+    except ConfigError as error:
+        at = place if error.key is None else (*place, *error.key.split("."))
+        raise config.source.error(str(error), at, suggestion=error.suggestion) from None
+    except TypeError as error:
+        raise config.source.error(
+            f"the provider does not take these settings ({type(error).__name__}).", place
+        ) from error
+
+
+def _resolved(reference: str, place: KeyPath, config: Config, environ: Mapping[str, str]) -> str:
+    try:
+        return resolve_reference(reference, directory=_directory(config), environ=environ)
+    except LookupError as error:
+        raise config.source.error(f"{error.args[0]}.", place) from None
+
+
+def _directory(config: Config) -> Path:
+    """Where relative paths of the file start."""
+    return config.path.absolute().parent
+
+
+def _without_references(
+    value: object, name: str, place: KeyPath, config: Config, environ: Mapping[str, str]
+) -> object:
+    """An option with its keys looked up: only what is named like a key can be a reference to one."""
+    if isinstance(value, dict):
+        table = cast("dict[str, object]", value)
+        return {
+            key: _without_references(inner, key, (*place, key), config, environ)
+            for key, inner in table.items()
+        }
+    if isinstance(value, str) and secrecy(name) is Secrecy.CERTAIN:
+        return _resolved(value, place, config, environ)
+    return value
+
+
+def _factory(config: Config, name: str) -> Callable[..., Model]:
+    provider = config.models[name]["provider"]
+    own = PROVIDERS.get(provider)
+    if own is not None:
+        module = importlib.import_module("resilient_ai.models")
+        return cast("Callable[..., Model]", getattr(module, own.factory))
+    try:
+        return cast("Callable[..., Model]", installed_providers()[provider].load())
+    except (ImportError, AttributeError) as error:
+        raise config.source.error(
+            f"the provider is installed but cannot be loaded ({type(error).__name__}).",
+            ("models", name, "provider"),
+        ) from error
+
+
+def resilient_model(
+    config: Config, chain: str | None = None, *, environ: Mapping[str, str] | None = None, **others: Any
+) -> ResilientModel:
+    """The chain of the file as a `ResilientModel`.
+
+    Args:
+        config: The file.
+        chain: The chain's name; the only or the default one without.
+        environ: Environment variables for keys, instead of the process's.
+        others: Further arguments of `ResilientModel`, which take precedence over the file.
+
+    Raises:
+        ConfigError: The chain cannot be built; with the line.
+    """
+    from resilient_ai.model import ResilientModel
+
+    effective = config.chain(chain)
+    arguments = chain_policy(config, effective.name).arguments() | {"name": effective.name} | others
+    models = chain_models(config, effective.name, environ=environ)
+    try:
+        return ResilientModel(models, **arguments)
+    except ConfigError as error:
+        for model in models:
+            model.close()
+        if error.path is not None:
+            raise
+        key = tuple((error.key or "").split(".")) if error.key else ()
+        raise config.source.error(str(error), effective.place(*key), suggestion=error.suggestion) from None

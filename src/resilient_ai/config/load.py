@@ -1,0 +1,161 @@
+"""Finds, reads and checks the configuration file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, cast, final
+
+from resilient_ai.config.chains import DEFAULT, EffectiveChain, effective_chain
+from resilient_ai.config.digest import policy_digest
+from resilient_ai.config.problems import nearest, problems_of, raise_all
+from resilient_ai.config.read import PYPROJECT, Source, has_pyproject_table, read_file
+from resilient_ai.errors import ConfigError
+
+if TYPE_CHECKING:
+    from resilient_ai.config.schema import FileTable, ModelTable
+
+VARIABLE: Final = "RESILIENT_AI_CONFIG"
+"""The environment variable that names the file."""
+
+FILE_NAME: Final = "resilient.toml"
+"""The file looked for in the working directory."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A configuration file that holds together. Immutable.
+
+    Attributes:
+        source: The file it was read from.
+        tables: Its settings, durations in seconds; what was not written is absent.
+        digest: Stands for the settings: equal settings have equal digests. No secret takes part.
+    """
+
+    source: Source
+    tables: FileTable
+    digest: str
+
+    @property
+    def path(self) -> Path:
+        """The file it was read from."""
+        return self.source.path
+
+    @property
+    def models(self) -> Mapping[str, ModelTable]:
+        """Its models, by name."""
+        return self.tables.get("models", {})
+
+    @property
+    def chains(self) -> tuple[str, ...]:
+        """Names of the chains that can be asked, as they stand in the file.
+
+        A chain without models only lends its settings to those that extend it.
+        """
+        return tuple(
+            name for name in self.tables.get("chains", {}) if self.chain(name).settings.get("models")
+        )
+
+    def chain(self, name: str | None = None) -> EffectiveChain:
+        """The chain `name` as it takes effect. Without a name: the only one, or the one called `default`.
+
+        Raises:
+            ConfigError: There is no such chain, or no name was given and there are several.
+        """
+        tables = self.tables.get("chains", {})
+        if name is None:
+            usable = self.chains
+            if len(usable) == 1:
+                (name,) = usable
+            elif DEFAULT in usable:
+                name = DEFAULT
+            elif usable:
+                raise self.source.error(
+                    f"there are several chains; name one of: {', '.join(usable)}.", ("chains",)
+                )
+            else:
+                raise self.source.error("the file has no chain with models.", ("chains",))
+        if name not in tables:
+            known = f"the chains are: {', '.join(self.chains)}." if tables else "the file has none."
+            raise self.source.error(
+                f"there is no chain called {name!r}; {known}", ("chains",), suggestion=nearest(name, tables)
+            )
+        return effective_chain(name, tables, self.source)
+
+
+def find_config(
+    path: str | os.PathLike[str] | None = None,
+    *,
+    directory: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Path:
+    """The configuration file: `path`, or what RESILIENT_AI_CONFIG names, or ./resilient.toml, or ./pyproject.toml.
+
+    pyproject.toml counts if it has a `[tool.resilient-ai]` table.
+
+    Args:
+        path: The file, where it is known.
+        directory: Where to look, instead of the working directory.
+        environ: Environment variables, instead of the process's.
+
+    Raises:
+        ConfigError: No file is found. The text says where it was looked for.
+    """
+    directory = Path() if directory is None else directory
+    environ = os.environ if environ is None else environ
+    named = os.fspath(path) if path is not None else environ.get(VARIABLE)
+    if named:
+        found = directory / Path(named).expanduser()
+        if not found.is_file():
+            said = "" if path is not None else f" (named by {VARIABLE})"
+            raise ConfigError(f"there is no such file{said}", path=str(found))
+        return found
+    own, pyproject = directory / FILE_NAME, directory / PYPROJECT
+    if own.is_file():
+        return own
+    if has_pyproject_table(pyproject):
+        return pyproject
+    raise ConfigError(
+        f"no configuration file: none was given, {VARIABLE} is not set, there is no {own}, "
+        f"and {pyproject} has no [tool.resilient-ai] table"
+    )
+
+
+def load_config(
+    path: str | os.PathLike[str] | None = None, *, environ: Mapping[str, str] | None = None
+) -> Config:
+    """Reads and checks the configuration file, found as by `find_config`.
+
+    Keys of models are not looked up yet: an application needs only those of the chains it uses.
+
+    Raises:
+        ConfigError: The file is not found, not readable or not right. The first problem; the others stand in its notes.
+    """
+    return config_of(read_file(find_config(path, environ=environ)))
+
+
+def config_of(source: Source) -> Config:
+    """Checks the settings of `source`.
+
+    Raises:
+        ConfigError: As for `load_config`.
+    """
+    from pydantic import ValidationError
+
+    from resilient_ai.config.checks import check_config
+    from resilient_ai.config.schema import FILE
+
+    try:
+        tables = FILE.validate_python(dict(source.data))
+    except ValidationError as error:
+        problems = problems_of(error, source)
+    else:
+        config = Config(source, tables, policy_digest(cast("Mapping[str, object]", tables)))
+        problems = check_config(config)
+        if not problems:
+            return config
+    raise_all(problems)
+    raise AssertionError("a file that is refused has a problem")  # pragma: no cover

@@ -1,0 +1,86 @@
+"""A configuration file that can be read again while it is in use."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+from resilient_ai.config.load import Config, config_of, find_config
+from resilient_ai.config.read import read_file
+from resilient_ai.errors import ConfigError
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Reloaded:
+    """What a reload did.
+
+    Attributes:
+        old: What was in force before.
+        new: What is in force now.
+    """
+
+    old: Config
+    new: Config
+
+    @property
+    def changed(self) -> bool:
+        """The settings differ. A file that was only written anew, or whose comments changed, has not changed."""
+        return self.old.digest != self.new.digest
+
+
+@final
+class ConfigSource:
+    """One configuration file, and what was last read from it. Safe to share between threads.
+
+    The file is found once, when this object is made: a later change of RESILIENT_AI_CONFIG or of the working directory does not
+    move a running process to another file.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str] | None = None, *, environ: Mapping[str, str] | None = None
+    ) -> None:
+        self.path: Path = find_config(path, environ=environ).absolute()
+        self._reading = threading.Lock()
+        self._current = config_of(read_file(self.path))
+        self._error: ConfigError | None = None
+
+    @property
+    def current(self) -> Config:
+        """The settings in force."""
+        return self._current
+
+    @property
+    def error(self) -> ConfigError | None:
+        """Why the last reload kept the old settings; None if it did not."""
+        return self._error
+
+    def reload(self, accept: Callable[[Config], object] | None = None) -> Reloaded:
+        """Reads the file again and puts its settings in force, as a whole or not at all.
+
+        Args:
+            accept: Called with the new settings before they take force: builds whatever is built from them, and raises
+                `ConfigError` to refuse them. Runs while other reloads wait; `current` stays readable.
+
+        Raises:
+            ConfigError: The new file is not right or was refused. The old settings stay in force, and `error` says why.
+        """
+        with self._reading:
+            old = self._current
+            try:
+                new = config_of(read_file(self.path))
+                if accept is not None:
+                    accept(new)
+            except ConfigError as error:
+                self._error = error
+                raise
+            self._current = new
+            self._error = None
+            return Reloaded(old, new)
+
+    def __repr__(self) -> str:
+        return f"ConfigSource({str(self.path)!r}, policy {self._current.digest})"
