@@ -1,0 +1,184 @@
+"""Measures the model file as it is used: through llama.cpp's HTTP server, in a child process of its own.
+
+``python -m examples.triage.evaluate`` prints the accuracies of ``triage.gguf`` and of the linear baseline; with
+``--write`` it also writes them to ``ACCURACY.json``. Every figure carries the number of tickets it was measured on.
+"""
+
+import argparse
+import json
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Final, cast
+
+from examples.triage.data import PRIORITIES, QUEUES, Generator, Ticket, handwritten
+
+HERE: Final = Path(__file__).parent
+MODEL: Final = HERE / "triage.gguf"
+SCHEMA: Final = HERE / "schema.json"
+FILLS_SEED: Final = 101
+PHRASINGS_SEED: Final = 102
+TIMEOUT: Final = 30.0  # seconds for one answer; a quiet machine needs 0.01
+
+Json = dict[str, object]
+
+
+class Client:
+    """Asks a llama.cpp server on the loopback interface; not safe for concurrent use."""
+
+    def __init__(self, address: str, api_key: str) -> None:
+        host, port = address.removeprefix("http://").rsplit(":", 1)
+        self._connection = HTTPConnection(host, int(port), timeout=TIMEOUT)
+        self._headers = {"Authorization": f"Bearer {api_key}", "Content-Type": "application/json"}
+
+    def answer(self, text: str, *, schema: Json | None = None) -> str:
+        """The model's answer to one ticket; `schema` constrains it, without one the model is on its own."""
+        body: Json = {"messages": [{"role": "user", "content": text}], "temperature": 0, "max_tokens": 32}
+        if schema is not None:
+            body["response_format"] = {"type": "json_schema", "json_schema": {"name": "triage", "schema": schema}}
+        reply = cast("dict[str, list[dict[str, dict[str, str]]]]", self.post("/v1/chat/completions", body))
+        return reply["choices"][0]["message"]["content"]
+
+    def post(self, path: str, body: Json) -> Json:
+        self._connection.request("POST", path, json.dumps(body), self._headers)
+        response = self._connection.getresponse()
+        content = response.read()
+        if response.status != 200:
+            raise RuntimeError(f"{path} answered {response.status}")
+        return cast("Json", json.loads(content))
+
+
+@contextmanager
+def serving(model: Path) -> Iterator[Client]:
+    """Serves a model in a child process, which is gone when the block is left."""
+    command = [sys.executable, "-m", "examples.triage.evaluate", "--serve", str(model)]
+    # ggml would otherwise answer a failed assertion by starting a debugger that holds our pipe open.
+    environment = {**os.environ, "GGML_NO_BACKTRACE": "1", "TRIAGE_API_KEY": secrets.token_urlsafe(24)}
+    child = subprocess.Popen(
+        command,
+        cwd=HERE.parents[1],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        assert child.stdout is not None
+        address = child.stdout.readline().strip()
+        if not address:
+            raise RuntimeError(f"the server of {model.name} did not start")
+        yield Client(address, environment["TRIAGE_API_KEY"])
+    finally:
+        child.kill()
+        child.communicate()
+
+
+def serve(model: Path) -> None:
+    """Runs llama.cpp's server until standard input closes; prints its address when it is ready."""
+    import xllamacpp
+
+    parameters = xllamacpp.CommonParams()
+    parameters.model.path = str(model)
+    parameters.api_keys = [os.environ["TRIAGE_API_KEY"]]
+    parameters.cors_origins, parameters.cors_origins_explicit = "localhost", True
+    parameters.n_ctx = 1024
+    parameters.n_parallel = 1
+    parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = 1
+    parameters.cache_ram_mib = 0
+    parameters.fit_params = False
+    parameters.verbosity = -1
+    server = xllamacpp.Server(parameters)
+    print(server.listening_address, flush=True)
+    sys.stdin.read()
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Shares of tickets, each between 0 and 1.
+
+    Attributes:
+        n: The number of tickets measured.
+        strict: The answer is an object with the two keys and allowed values, and nothing around it.
+        exact: Both fields are right.
+        queue: The queue is right.
+        priority: The priority is right.
+    """
+
+    n: int
+    strict: float
+    exact: float
+    queue: float
+    priority: float
+
+
+def score(answer: Callable[[str], str], tickets: Sequence[Ticket]) -> Score:
+    """Asks for every ticket and compares."""
+    answers = [parse(answer(ticket.text)) for ticket in tickets]
+    pairs = list(zip(answers, tickets, strict=True))
+
+    def share(right: list[bool]) -> float:
+        return round(sum(right) / len(right), 4)
+
+    queues = [got is not None and got[0] == ticket.queue for got, ticket in pairs]
+    priorities = [got is not None and got[1] == ticket.priority for got, ticket in pairs]
+    return Score(
+        n=len(tickets),
+        strict=share([got is not None for got in answers]),
+        exact=share([queue and priority for queue, priority in zip(queues, priorities, strict=True)]),
+        queue=share(queues),
+        priority=share(priorities),
+    )
+
+
+def parse(answer: str) -> tuple[str, str] | None:
+    """Queue and priority of a strict answer, or None for anything else."""
+    try:
+        value = cast("object", json.loads(answer))
+    except ValueError:
+        return None
+    match value:
+        case {"queue": str(queue), "priority": str(priority), **rest} if not rest:
+            return (queue, priority) if queue in QUEUES and priority in PRIORITIES else None
+        case _:
+            return None
+
+
+def mismatched_tokens(client: Client, texts: Sequence[str]) -> int:
+    """How many texts llama.cpp splits into other tokens than our tokenizer, with the merges in the file."""
+    import gguf
+
+    from examples.triage.bpe import Tokenizer
+
+    field = gguf.GGUFReader(MODEL).fields["tokenizer.ggml.merges"]
+    merges = [tuple(str(pair).split(" ")) for pair in field.contents()]
+    tokenizer = Tokenizer((left, right) for left, right in merges)
+    return sum(client.post("/tokenize", {"content": text})["tokens"] != tokenizer.encode(text) for text in texts)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Measure the accuracy of a triage model.")
+    parser.add_argument("--model", type=Path, default=MODEL)
+    parser.add_argument("--n", type=int, default=1000, help="tickets for each generated set")
+    parser.add_argument("--held-out-build", type=Path, help="a build of --split train, for the unseen phrasings")
+    parser.add_argument("--write", action="store_true", help="write ACCURACY.json")
+    parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.serve:
+        serve(arguments.serve)
+        return
+
+    fills = Generator(FILLS_SEED, "fills").tickets(arguments.n)
+    phrasings = Generator(PHRASINGS_SEED, "phrasings").tickets(arguments.n)
+    by_hand = handwritten()
+
+
+if __name__ == "__main__":
+    main()
