@@ -1,0 +1,59 @@
+"""The line before a worker. llama.cpp's own queue has no end, so requests wait here, bounded."""
+
+from __future__ import annotations
+
+from typing import Final, final
+
+from resilient_ai.core.deadline import AttemptTimeout
+from resilient_ai.core.model import Scope
+from resilient_ai.policies.limits import Concurrency, Limits
+from resilient_ai.runtime.aio import AioDriver
+from resilient_ai.runtime.blocking import BlockingDriver
+
+QUEUE: Final = 8
+"""Requests that may wait for a place. A local model is slow: a longer line only turns refusals into timeouts."""
+
+
+class LineFull(Exception):
+    """As many requests wait for this worker as may."""
+
+
+@final
+class Places:
+    """The slots of one worker. Safe to share between threads, tasks and event loops; first come, first served."""
+
+    __slots__ = ("_line",)
+
+    def __init__(self, slots: int, *, queue: int = QUEUE) -> None:
+        self._line = Concurrency(Limits(concurrency=slots, queue=queue))
+
+    async def enter(self, scope: Scope) -> None:
+        """Takes a place, waiting until `scope.until` for one. Every return is followed by exactly one `leave`.
+
+        Raises:
+            LineFull: The line is full.
+            AttemptTimeout: No place came in time.
+        """
+        driver = BlockingDriver(scope.clock) if scope.blocking else AioDriver(scope.clock)
+        place = driver.place()
+        taken = self._line.enter(place)
+        if taken is None:
+            raise LineFull
+        if taken:
+            return
+        try:
+            if await place.wait(scope.until):
+                return
+        except BaseException:
+            self._line.give_up(place)
+            raise
+        self._line.give_up(place)
+        raise AttemptTimeout(sent=False)
+
+    def leave(self) -> None:
+        """Gives a place back. Never blocks."""
+        self._line.leave()
+
+    def reset(self) -> None:
+        """Forgets, in a forked child, who was in the parent's line."""
+        self._line.reset_lock()
