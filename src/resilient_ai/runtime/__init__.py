@@ -1,0 +1,1 @@
+"""The only impure layer: one orchestrator, driven by asyncio or by a trampoline that blocks."""

@@ -1,0 +1,188 @@
+"""Drives a call: does what the state machine says next, and tells it how that ended. Written once for both colours.
+
+Nothing is decided here. What is guaranteed here: an abandoned attempt is closed before the next one starts (its coroutine has ended),
+a place and a permit are given back on every ending, and whatever is not an `Exception` passes through untouched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from resilient_ai.core.deadline import CURRENT_DEADLINE, AttemptTimeout
+from resilient_ai.core.failure import FailureKind, Verdict, verdict_of
+from resilient_ai.core.model import Scope
+from resilient_ai.engine.call import Ask, Call, Done, Ended, Pause
+from resilient_ai.engine.endings import attach, bare
+from resilient_ai.errors import (
+    BudgetExceeded,
+    CallError,
+    CircuitOpen,
+    DeadlineExceeded,
+    ModelError,
+    Overloaded,
+    ResilientError,
+)
+
+if TYPE_CHECKING:
+    from resilient_ai.engine.plan import Hop
+    from resilient_ai.messages import Outcome, Reply
+    from resilient_ai.policies.limits import Concurrency
+    from resilient_ai.runtime.driver import Driver
+
+Judge: TypeAlias = Callable[[Exception], Verdict]
+"""Reads any exception."""
+Check: TypeAlias = "Callable[[Reply], Reply]"
+"""Validates an answer: the answer, perhaps with `output` filled in, or an exception."""
+
+_OTHER: Final = "_OTHER"
+CANCELLED: Final = verdict_of(FailureKind.CANCELLED)
+
+
+async def run(call: Call, driver: Driver, places: Concurrency, judge: Judge, check: Check | None) -> Reply:
+    """The answer of one unary call, with its outcome.
+
+    Raises:
+        Exception: What `engine.endings` chose, with the call's outcome attached.
+    """
+    clock = driver.clock
+    call.announce(clock.now(), clock.wall())
+    reply: Reply | None = None
+    try:
+        await enter(call, driver, places)
+        try:
+            step = call.begin(clock.now())
+            while True:
+                if type(step) is Ask:
+                    ended = await _attempt(step, driver, judge, check)
+                    reply = ended.reply if ended.error is None else None
+                    step = call.settle(ended, clock.now())
+                elif type(step) is Pause:
+                    await driver.sleep_until(step.until)
+                    step = call.resume(clock.now())
+                elif type(step) is Done:
+                    break
+        except BaseException:
+            call.abandon(clock.now(), Ended(verdict=CANCELLED))
+            raise
+        finally:
+            places.leave()
+    except ResilientError as error:
+        raise closed(call, driver, error) from error.__cause__
+    except BaseException as error:
+        call.finish(
+            clock.now(), clock.wall(), _OTHER if isinstance(error, Exception) else CANCELLED.kind.value, None
+        )
+        raise
+    if step.error is not None or reply is None:
+        raise closed(
+            call, driver, step.error or AssertionError("a call without an answer and without an error")
+        )
+    outcome = call.finish(clock.now(), clock.wall(), None, reply)
+    return replace(reply, outcome=outcome)
+
+
+async def enter(call: Call, driver: Driver, places: Concurrency) -> None:
+    """Takes a place in the chain's concurrency limit, waiting in the line if there is room in it.
+
+    Raises:
+        Overloaded: The line is full, or the deadline came before a place.
+    """
+    if places.enter(None):
+        return
+    place = driver.place()
+    taken = places.enter(place)
+    if taken is None:
+        raise Overloaded(
+            f"{places.limit} calls are in flight and {places.queue} are waiting, as many as limits allow; nothing was sent. "
+            "Raise limits.concurrency or limits.queue, or send less.",
+            kind=FailureKind.LOCAL,
+        )
+    if taken:
+        return
+    woken = False
+    try:
+        woken = await place.wait(call.until)
+    finally:
+        if not woken:
+            places.give_up(place)
+    if not woken:
+        raise Overloaded(
+            f"no place among {places.limit} concurrent calls became free before the deadline; nothing was sent. "
+            "Raise limits.concurrency, shorten the queue, or send less.",
+            kind=FailureKind.LOCAL,
+        )
+
+
+def closed(call: Call, driver: Driver, error: Exception) -> Exception:
+    """`error` with the call's history attached; closes the call."""
+    outcome: Outcome = call.finish(driver.clock.now(), driver.clock.wall(), error_type(error, call), None)
+    bare(error)
+    attach(error, outcome, note=not isinstance(error, ResilientError) or isinstance(error, ModelError))
+    return error
+
+
+def error_type(error: Exception, call: Call) -> str:
+    """`error` in the closed list of `error.type`."""
+    if isinstance(error, DeadlineExceeded):
+        return "deadline_exceeded"
+    if isinstance(error, CircuitOpen):
+        return "circuit_open"
+    if isinstance(error, BudgetExceeded):
+        return "budget_exhausted"
+    if isinstance(error, CallError):
+        return error.kind.value
+    if call.endings:
+        return call.endings[-1].verdict.kind.value
+    return _OTHER
+
+
+def scope_of(step: Ask, driver: Driver) -> Scope:
+    """What the attempt of `step` may use."""
+    timeouts = step.hop.timeouts
+    return Scope(
+        driver.blocking, driver.clock, step.until, timeouts.connect, timeouts.first_token, timeouts.idle
+    )
+
+
+def failed(step: Ask, scope: Scope, error: Exception, judge: Judge) -> Ended:
+    """How an attempt that raised ended."""
+    if isinstance(error, AttemptTimeout):
+        timeout = timed_out(step.hop, scope, error)
+        timeout.__cause__ = error.__cause__
+        error = timeout
+    verdict = judge(error)
+    return Ended(error=error, verdict=verdict, notes=scope.notes)
+
+
+def timed_out(hop: Hop, scope: Scope, error: AttemptTimeout) -> ModelError:
+    """The typed error of an attempt whose time was up."""
+    model = hop.model
+    sent = scope.notes.get("sent")
+    verdict = verdict_of(
+        FailureKind.TIMEOUT,
+        sent=sent if isinstance(sent, bool) else error.sent,
+        reasons=(f"the {error.phase} clock ran out",),
+    )
+    words = {
+        "connect": f"no connection within {scope.connect:g} s",
+        "first_token": f"no content within {scope.first_token:g} s of the start",
+        "idle": f"no content for {scope.idle:g} s in mid-stream",
+    }
+    what = words.get(error.phase, "no complete answer in the time the attempt had")
+    return ModelError(f"timeout: {what}", verdict=verdict, model=model.name, provider=model.provider)
+
+
+async def _attempt(step: Ask, driver: Driver, judge: Judge, check: Check | None) -> Ended:
+    scope = scope_of(step, driver)
+    token = CURRENT_DEADLINE.set((driver.clock, step.until))
+    try:
+        reply = await driver.bounded(step.hop.model.answer(step.request, scope), step.until)
+        if check is not None:
+            reply = check(reply)
+    except Exception as error:  # noqa: BLE001 - every failure of a model becomes exactly one verdict
+        return failed(step, scope, error, judge)
+    finally:
+        CURRENT_DEADLINE.reset(token)
+    return Ended(reply=reply, notes=scope.notes)
