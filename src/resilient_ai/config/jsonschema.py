@@ -25,6 +25,7 @@ def json_schema() -> dict[str, Any]:
             found = definitions[name]["properties"].get(one.name)
             if found is not None and one.default is not MISSING and one.default is not None:
                 found["default"] = one.default
+    schema["properties"]["$schema"]["description"] = "Address of this schema, for editors."
     definitions["ModelTable"]["allOf"] = _provider_rules(set(definitions["ModelTable"]["properties"]))
     return {"$schema": DIALECT, "$id": SCHEMA_ID, "title": "resilient_ai configuration", **schema}
 
@@ -70,7 +71,7 @@ def _provider_rules(keys: set[str]) -> list[dict[str, Any]]:
 
 
 def _tidy(node: object) -> None:
-    """Drops the titles pydantic makes from names, which editors would show instead, and joins broken lines."""
+    """Drops the titles pydantic makes from names, which editors would show instead, joins broken lines, and closes tables of names."""
     if isinstance(node, dict):
         table = cast("dict[str, object]", node)
         if isinstance(table.get("title"), str):
@@ -78,6 +79,9 @@ def _tidy(node: object) -> None:
         description = table.get("description")
         if isinstance(description, str):
             table["description"] = " ".join(description.split())
+        if "patternProperties" in table:
+            # pydantic says what a right name holds, not that a wrong one is forbidden.
+            table["additionalProperties"] = False
         for child in table.values():
             _tidy(child)
     elif isinstance(node, list):

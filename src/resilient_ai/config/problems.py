@@ -95,7 +95,7 @@ def _problem(error: ErrorDetails, source: Source) -> ConfigError:
             return source.error(f"{context['error']}.", key)
         case kind if kind in _BOUNDS:
             name, words = _BOUNDS[kind]
-            return source.error(f"is {error['input']}, must be {words} {context[name]}.", key)
+            return source.error(f"is {error['input']:g}, must be {words} {context[name]:g}.", key)
         case kind:
             return source.error(f"{_EXPECTED.get(kind, 'not a valid value')}.", key)
 

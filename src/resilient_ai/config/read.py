@@ -224,6 +224,8 @@ def _read_yaml(text: str, path: Path) -> tuple[object, dict[KeyPath, int]]:
         mark = error.problem_mark
         line = mark.line + 1 if mark is not None else None
         raise ConfigError(f"not valid YAML: {error.problem}", path=str(path), line=line) from None
+    except ConfigError:
+        raise
     except (yaml.YAMLError, ValueError):
         raise ConfigError("not valid YAML", path=str(path)) from None
     finally:

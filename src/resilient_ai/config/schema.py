@@ -259,7 +259,7 @@ class ChainTable(TypedDict, total=False):
     budget: BudgetTable
     """How many retries all callers may spend together."""
     limits: LimitsTable
-    """Bounds on what is sent."""
+    """How many calls and attempts there may be at a time and a minute."""
     on: dict[KindName, Action]
     """What to do about a kind of failure, instead of the default."""
     on_interrupt: OnInterrupt
