@@ -1,0 +1,121 @@
+"""Finds where people and machines are reached: e-mail and network addresses, logins inside URLs."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import TYPE_CHECKING, Final
+
+from resilient_ai.privacy.spans import Span
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# RFC 5321 allows 64 octets for the local part. More are taken: a too long address is still one.
+_LONGEST_LOCAL: Final = 128
+
+_DOMAIN: Final = re.compile(
+    r"@(?:(?:[^\W_](?:[\w\-]{0,62})\.){1,60}(?:xn--[0-9A-Za-z\-]{1,59}|[^\W\d_]{2,24})(?![^\W\d_])"
+    r"|(?:[^\W_](?:[\w\-]{0,62})\.){1,60}[^\W\d_]{2,}|\[[0-9A-Fa-f:.]{7,45}\])"
+)
+_LOCAL_BACKWARDS: Final = re.compile(rf"[\w.!#$%&'*+/=?^`{{|}}~\-]{{1,{_LONGEST_LOCAL}}}")
+_QUOTED_LOCAL_BACKWARDS: Final = re.compile(r"\"[^\"\r\n]{1,64}\"")
+# `?mail=a@b.c` and `to/a@b.c`: the field's name is not part of the address.
+_FIELD: Final = re.compile(r".*(?:[\w\-]=|[?&|]|/(?=[^/]*$))")
+# Names of files and units that are written with an @.
+_NOT_DOMAINS: Final = frozenset(
+    {
+        "service", "socket", "timer", "target", "mount", "slice", "scope", "device", "swap", "automount", "png",
+        "jpg", "jpeg", "gif", "svg", "webp", "ico", "css", "js", "ts", "mjs", "tgz", "whl", "jar", "dll", "so",
+    }
+)  # fmt: skip
+_SPELLED: Final = re.compile(
+    r"[\w.+\-]{1,64}\s{0,2}(?:\(at\)|\[at\]|\{at\}|<at>|\sat\s)\s{0,2}[\w\-]{1,63}"
+    r"(?:\s{0,2}(?:\(dot\)|\[dot\]|\{dot\}|<dot>|\sdot\s|\.)\s{0,2}[\w\-]{2,63}){1,4}",
+    re.IGNORECASE,
+)
+_SPELLED_DOT: Final = re.compile(r"\(dot\)|\[dot\]|\{dot\}|<dot>|\sdot\s|[(\[{<]at[)\]}>]", re.IGNORECASE)
+
+_USERINFO: Final = re.compile(
+    r"://(?P<user>[^\s/?#@:\"'<>]{0,128}):(?!\d{1,5}/)(?P<secret>[^\s\"'<>]{0,256})@(?=[\w\[.$\-])"
+)
+_USERINFO_TOKEN: Final = re.compile(r"://(?P<secret>[^\s/?#@:\"'<>]{8,256})@(?=[\w\[.])")
+
+_IPV4: Final = re.compile(
+    r"(?<![\d.])(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?:25[0-5]|2[0-4]\d|1?\d?\d)){3}(?!\.?\d)(?:/\d{1,2}\b)?"
+)
+_IPV6: Final = re.compile(
+    r"(?<![\w:.])[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:]{0,4}:[0-9A-Fa-f:.]{0,39}(?![\w:])(?:%\w{1,16})?"
+)
+_MAC: Final = re.compile(
+    r"(?<![\w:\-])(?:[0-9A-Fa-f]{2}([:\-])(?:[0-9A-Fa-f]{2}\1){4}[0-9A-Fa-f]{2}|(?:[0-9A-Fa-f]{4}\.){2}[0-9A-Fa-f]{4})(?![\w\-])"
+)
+_COORDINATES: Final = re.compile(
+    r"(?<![\w.])[-+]?\d{1,2}\.\d{3,16}°?\s{0,2}[NS]?\s{0,2}[,;/ ]\s{0,2}[-+]?\d{1,3}\.\d{3,16}(?![\w.])"
+)
+
+
+def find_email(text: str, *, spelled: bool) -> Iterator[Span]:
+    """Yield e-mail addresses, with `spelled` also `ann (at) example dot org`."""
+    for domain in _DOMAIN.finditer(text):
+        start = _local_start(text, domain.start())
+        if start is None or (
+            not spelled and text[domain.start() : domain.end()].rpartition(".")[2].lower() in _NOT_DOMAINS
+        ):
+            continue
+        yield Span(start, domain.end(), "EMAIL")
+
+
+def _local_start(text: str, at: int) -> int | None:
+    before = text[max(0, at - _LONGEST_LOCAL) : at][::-1]
+    quoted = _QUOTED_LOCAL_BACKWARDS.match(before)
+    if quoted:
+        return at - quoted.end()
+    local = _LOCAL_BACKWARDS.match(before)
+    if local is None:
+        return None
+    start = at - local.end()
+    field = _FIELD.match(text, start, at)
+    return field.end() if field and field.end() < at else start
+
+
+def find_spelled_email(text: str) -> Iterator[Span]:
+    """Yield `ann (at) example dot org`."""
+    for address in _SPELLED.finditer(text):
+        if _SPELLED_DOT.search(address.group()):
+            yield Span(address.start(), address.end(), "EMAIL")
+
+
+def find_userinfo(text: str) -> Iterator[Span]:
+    """Yield the login and password of URLs and connection strings; scheme and host stay."""
+    for found in _USERINFO.finditer(text):
+        yield Span(found.start("user"), found.end("secret"), "CREDENTIALS")
+    for found in _USERINFO_TOKEN.finditer(text):
+        yield Span(found.start("secret"), found.end("secret"), "CREDENTIALS")
+
+
+def find_ipv4(text: str) -> Iterator[Span]:
+    """Yield IPv4 addresses and networks."""
+    for found in _IPV4.finditer(text):
+        yield Span(found.start(), found.end(), "IP_ADDRESS")
+
+
+def find_colon_addresses(text: str) -> Iterator[Span]:
+    """Yield IPv6 and hardware addresses."""
+    for found in _MAC.finditer(text):
+        yield Span(found.start(), found.end(), "MAC_ADDRESS")
+    for found in _IPV6.finditer(text):
+        candidate = found.group().partition("%")[0].rstrip(".")
+        if candidate.count(":") < 2 or not any(map(str.isdigit, candidate)):
+            continue
+        try:
+            ipaddress.IPv6Address(candidate)
+        except ValueError:
+            continue
+        yield Span(found.start(), found.end(), "IP_ADDRESS")
+
+
+def find_coordinates(text: str) -> Iterator[Span]:
+    """Yield pairs of latitude and longitude precise enough to name a house (three decimals: 100 m)."""
+    for found in _COORDINATES.finditer(text):
+        yield Span(found.start(), found.end(), "COORDINATES")

@@ -1,0 +1,168 @@
+"""Finds keys by the shapes their vendors publish, and in the few formats that all vendors share."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from resilient_ai.privacy.checksums import base58check
+from resilient_ai.privacy.key_shapes import HEX, INNER, LOWER, SHAPES, UNMISTAKABLE, UPPER, WORDLIKE, Shape
+from resilient_ai.privacy.spans import Span
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+KIND: Final = "KEY"
+CRYPTO_KIND: Final = "CRYPTO_ADDRESS"
+
+# The prefilter: nothing this module finds is shorter than this run of key characters.
+SHORTEST_RUN: Final = 16
+
+_RUN: Final = re.compile(r"[0-9A-Za-z_\-.~+/=:%$!]{16,}")
+_TAIL: Final = re.compile(r"[0-9A-Za-z_\-.~+/=%]*")
+_HEAD: Final = re.compile(r"[0-9A-Za-z_~.\-]{0,64}")
+_DIGIT: Final = re.compile("[0-9]")
+_PEM: Final = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY[A-Z ]{0,10}-----")
+_PEM_END: Final = re.compile(r"-----END [A-Z0-9 ]{0,50}-----")
+# A PEM block whose end was cut off is taken this far. Source: an RSA key of 16384 bits has 12.7 kB in PEM.
+_LONGEST_PEM: Final = 16384
+
+_JWT: Final = re.compile(r"eyJ[0-9A-Za-z_\-]{8,}(?:\.[0-9A-Za-z_\-=]*){0,4}")
+_BITCOIN: Final = re.compile(r"(?:[13LMD][1-9A-HJ-NP-Za-km-z]{25,34}|(?:bc|tb|ltc)1[02-9ac-hj-np-z]{11,71})")
+_ETHEREUM: Final = re.compile(r"0x[0-9A-Fa-f]{40}(?:[0-9A-Fa-f]{24})?")
+_BECH32: Final = ("bc1", "tb1", "ltc1")
+_WORD: Final = re.compile(r"[0-9A-Za-z]{26,90}")
+
+# A run without prefix or label is a key if it mixes capitals, small letters and digits over this length:
+# shorter ones are names of things. Source: the shortest bare keys in use (AWS secrets, 40; Azure, 32).
+_RANDOM_RUN: Final = re.compile(r"[0-9A-Za-z_\-+/~]{32,}={0,2}")
+_RANDOM_DISTINCT: Final = 18
+
+
+class _Compiled(NamedTuple):
+    prefix: str
+    body: re.Pattern[str]
+    anywhere: bool
+    judged: bool
+
+
+def _compile(shape: Shape) -> _Compiled:
+    prefix = shape.prefix
+    punctuated = len(prefix) >= 4 and not prefix.isalnum() and prefix not in WORDLIKE
+    return _Compiled(
+        prefix,
+        re.compile(f"[{shape.alphabet}]{{{shape.length}}}"),
+        anywhere=punctuated or prefix in UNMISTAKABLE or prefix in INNER,
+        judged=shape.alphabet not in {HEX, UPPER, LOWER} and shape.length > 0,
+    )
+
+
+def _trie(words: list[str]) -> str:
+    """Return a pattern that matches the longest of `words`, deciding one character at a time.
+
+    A plain alternation of 270 literals tries each of them at every character; this one tries the branches
+    of one node.
+    """
+    branches: dict[str, list[str]] = {}
+    for word in words:
+        if word:
+            branches.setdefault(word[0], []).append(word[1:])
+    if not branches:
+        return ""
+    inner = "|".join(re.escape(first) + _trie(rest) for first, rest in sorted(branches.items()))
+    return f"(?:{inner})" + ("?" if "" in words else "")
+
+
+_COMPILED: Final = tuple(sorted(map(_compile, SHAPES), key=lambda shape: len(shape.prefix), reverse=True))
+# For each prefix the shapes to try, longest first: `sk_test_` may also be an `sk_` of another vendor.
+_CANDIDATES: Final = {
+    longest.prefix: tuple(shape for shape in _COMPILED if longest.prefix.startswith(shape.prefix))
+    for longest in _COMPILED
+}
+_PREFIXES: Final = re.compile(_trie(list(_CANDIDATES)))
+
+
+def find_published(text: str) -> Iterator[Span]:
+    """Yield keys of published shape, tokens of JWT form and private key blocks.
+
+    A key is always taken to the end of its run of key characters, so that a format that has grown longer
+    than the table knows does not leave its tail behind.
+    """
+    if "-----BEGIN" in text:
+        yield from _private_keys(text)
+    for run in _RUN.finditer(text):
+        taken = run.start()
+        for found in _PREFIXES.finditer(text, run.start(), run.end()):
+            if found.start() >= taken and (span := _published(text, found)) is not None:
+                yield span
+                taken = span.end
+        if "eyJ" in run.group():
+            for token in _JWT.finditer(text, run.start(), run.end()):
+                yield Span(token.start(), token.end(), KIND)
+
+
+def _published(text: str, found: re.Match[str]) -> Span | None:
+    start = found.start()
+    begins_word = start == 0 or not (text[start - 1].isalnum() or text[start - 1] in "_-")
+    for shape in _CANDIDATES[found.group()]:
+        if not (begins_word or shape.anywhere):
+            continue
+        body = shape.body.match(text, start + len(shape.prefix))
+        if body is None or (shape.judged and not _looks_random(body.group())):
+            continue
+        if shape.prefix in INNER:
+            head = _HEAD.match(text[max(0, start - 64) : start][::-1])
+            start -= head.end() if head else 0
+        tail = _TAIL.match(text, body.end())
+        return Span(start, tail.end() if tail else body.end(), KIND)
+    return None
+
+
+def _looks_random(body: str) -> bool:
+    """Report whether `body` has a digit or both cases: identifiers made of words have neither."""
+    return _DIGIT.search(body) is not None or not (body.islower() or body.isupper())
+
+
+def _private_keys(text: str) -> Iterator[Span]:
+    taken = 0
+    for begin in _PEM.finditer(text):
+        if begin.start() < taken:
+            continue
+        end = _PEM_END.search(text, begin.end(), begin.end() + _LONGEST_PEM)
+        taken = end.end() if end else min(len(text), begin.end() + _LONGEST_PEM)
+        yield Span(begin.start(), taken, "PRIVATE_KEY")
+
+
+def find_unpublished(text: str) -> Iterator[Span]:
+    """Yield runs that look like keys although nothing names them: random letters of both cases and digits."""
+    for run in _RANDOM_RUN.finditer(text):
+        word = run.group()
+        if (
+            len(set(word[:128])) >= _RANDOM_DISTINCT
+            and _DIGIT.search(word)
+            and word.upper() != word != word.lower()
+            and word.count("/") * 8 < len(word)
+            and word.count("-") * 8 < len(word)
+            and word.count("_") * 8 < len(word)
+        ):
+            yield Span(run.start(), run.end(), KIND)
+
+
+def find_crypto_addresses(text: str, *, verified: bool) -> Iterator[Span]:
+    """Yield addresses of Bitcoin and kin, and of Ethereum.
+
+    With `verified`, only those whose check sum can be verified here are taken (Base58Check): hexadecimal
+    of 20 bytes may as well be a digest.
+    """
+    for word in _WORD.finditer(text):
+        address = word.group()
+        if _BITCOIN.fullmatch(address):
+            real = address.startswith(_BECH32) or (base58check(address) if verified else _plausible(address))
+        else:
+            real = not verified and _ETHEREUM.fullmatch(address) is not None
+        if real:
+            yield Span(word.start(), word.end(), CRYPTO_KIND)
+
+
+def _plausible(address: str) -> bool:
+    return _DIGIT.search(address) is not None and not address.islower() and not address.isupper()
