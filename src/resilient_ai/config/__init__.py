@@ -10,6 +10,7 @@ from resilient_ai.config.digest import policy_digest
 from resilient_ai.config.jsonschema import json_schema
 from resilient_ai.config.load import Config, find_config, load_config
 from resilient_ai.config.source import ConfigSource, Reloaded
+from resilient_ai.config.telemetry import observe_config
 
 __all__ = [
     "ChainPolicy",
@@ -23,6 +24,7 @@ __all__ = [
     "find_config",
     "json_schema",
     "load_config",
+    "observe_config",
     "policy_digest",
     "resilient_model",
 ]

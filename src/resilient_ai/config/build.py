@@ -20,6 +20,7 @@ from resilient_ai.policies.fallback import OnInterrupt, WhenAllOpen
 from resilient_ai.policies.limits import Limits
 from resilient_ai.policies.retry import Retry
 from resilient_ai.policies.timeouts import Timeouts
+from resilient_ai.privacy import Secret, register
 from resilient_ai.privacy.key_names import Secrecy, secrecy
 
 if TYPE_CHECKING:
@@ -121,12 +122,10 @@ def build_model(
     place = ("models", name)
     environ = os.environ if environ is None else environ
     arguments: dict[str, object] = {
-        key: value for key, value in table.items() if key not in {"provider", "options"}
+        key: value for key, value in table.items() if key not in {"provider", "model", "path", "options"}
     }
     if "api_key" in table:
-        arguments["api_key"] = _resolved(table["api_key"], (*place, "api_key"), config, environ)
-    if "path" in table:
-        arguments["path"] = str(_directory(config) / Path(table["path"]).expanduser())
+        arguments["api_key"] = resolved(table["api_key"], (*place, "api_key"), config, environ)
     if "price" in table:
         arguments["price"] = Price(**table["price"])
     if "timeouts" in table:
@@ -137,9 +136,14 @@ def build_model(
             arguments[key] = tuple(cast("list[str]", arguments[key]))
     for key, value in table.get("options", {}).items():
         arguments.setdefault(key, _without_references(value, key, (*place, "options", key), config, environ))
+    identity: list[str] = []
+    if "model" in table:
+        identity.append(table["model"])
+    elif "path" in table:
+        identity.append(str(file_path(config, table["path"])))
     make = _factory(config, name)
     try:
-        return make(**arguments)
+        return make(*identity, **arguments)
     except ConfigError as error:
         at = place if error.key is None else (*place, *error.key.split("."))
         raise config.source.error(str(error), at, suggestion=error.suggestion) from None
@@ -149,16 +153,23 @@ def build_model(
         ) from error
 
 
-def _resolved(reference: str, place: KeyPath, config: Config, environ: Mapping[str, str]) -> str:
+def resolved(reference: str, place: KeyPath, config: Config, environ: Mapping[str, str]) -> Secret:
+    """The secret that `reference`, at `place` in the file, points to; every redactor of the process knows it from then on.
+
+    Raises:
+        ConfigError: It is not there; with the line.
+    """
     try:
-        return resolve_reference(reference, directory=_directory(config), environ=environ)
+        secret = Secret(resolve_reference(reference, directory=file_path(config, ""), environ=environ))
+        register(secret)
+        return secret
     except LookupError as error:
         raise config.source.error(f"{error.args[0]}.", place) from None
 
 
-def _directory(config: Config) -> Path:
-    """Where relative paths of the file start."""
-    return config.path.absolute().parent
+def file_path(config: Config, written: str) -> Path:
+    """The file that `written` names in `config`: a relative one starts at the directory of the configuration file."""
+    return config.path.absolute().parent / Path(written).expanduser()
 
 
 def _without_references(
@@ -172,7 +183,7 @@ def _without_references(
             for key, inner in table.items()
         }
     if isinstance(value, str) and secrecy(name) is Secrecy.CERTAIN:
-        return _resolved(value, place, config, environ)
+        return resolved(value, place, config, environ)
     return value
 
 

@@ -7,8 +7,8 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Final, final
 
 ENTRY_POINTS: Final = "resilient_ai.models"
-"""Group of the entry points. Each loads to a callable that takes the settings of its table as keyword arguments (`model`,
-`api_key`, `timeouts`, ..., and what stands in `options`) and gives a model."""
+"""Group of the entry points. Each loads to a callable that takes `model` (or `path`) as its first argument and the other
+settings of its table as keyword arguments, with those in `options` among them, and gives a model."""
 
 
 @final

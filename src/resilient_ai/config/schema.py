@@ -270,26 +270,43 @@ class ChainTable(TypedDict, total=False):
 
 @with_config(_STRICT)
 class TelemetryTable(TypedDict, total=False):
-    """What is told to the outside about calls."""
+    """What is told to the outside about calls: the arguments of `observe()`."""
 
     logs: Literal["json", "console", "off"]
-    """Form of the log lines."""
+    """Form of the log lines, one a call and one for each thing that went wrong in it."""
+    log_file: Text
+    """File to append log lines to, from the directory of the configuration file; standard error when absent."""
+    log_level: Literal["debug", "info", "warning", "error"]
+    """Below it no lines are written."""
     spans: bool
     """Whether OpenTelemetry spans are made."""
-    attempt_spans: bool
-    """Whether each attempt has a span of its own."""
+    span_file: Text
+    """File to append finished spans to, from the directory of the configuration file."""
+    attempt_spans: Literal["failed", "all", "none"]
+    """Which attempts have spans of their own."""
     metrics: bool
     """Whether OpenTelemetry metrics are recorded."""
+    prometheus_port: Annotated[int, Field(ge=1, le=65535)]
+    """Port to serve metrics on, for Prometheus to fetch."""
+    otlp: BaseUrl
+    """Endpoint to send spans and metrics to by OTLP over HTTP; left to the OTEL_* variables when absent."""
+    currency: Annotated[str, Field(pattern=CURRENCY_PATTERN)]
+    """ISO 4217 code of what the prices of the models are in."""
 
 
 @with_config(_STRICT)
 class PrivacyTable(TypedDict, total=False):
-    """What may leave the process."""
+    """What must not leave the process in a log line, a span or a metric."""
+
+    known_values: list[SecretReference]
+    """Secrets of the application besides the models' keys, by where they are: matched exactly, wherever they turn up."""
+    redact_logging: bool
+    """Whether what other code logs through the handlers of the root logger is redacted too."""
 
 
 @with_config(_STRICT)
 class AuditTable(TypedDict, total=False):
-    """The record of who answered what, for auditors."""
+    """Kept for the record of calls that auditors read. It has no settings in this version of the schema."""
 
 
 _FileTable = TypedDict(
@@ -312,11 +329,11 @@ class FileTable(_FileTable, total=False):
     chains: dict[Name, ChainTable]
     """Chains of models, by the name that calls are made with."""
     telemetry: TelemetryTable
-    """What is told to the outside about calls."""
+    """Log lines, spans and metrics of calls."""
     privacy: PrivacyTable
-    """What may leave the process."""
+    """Values that redaction has to know."""
     audit: AuditTable
-    """The record of who answered what."""
+    """The record of calls for auditors."""
 
 
 FILE: Final[TypeAdapter[FileTable]] = TypeAdapter(FileTable)

@@ -1,0 +1,62 @@
+"""Switches telemetry and redaction on as the configuration file says."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from resilient_ai.config.build import file_path, resolved
+from resilient_ai.errors import ConfigError
+
+if TYPE_CHECKING:
+    from resilient_ai.config.load import Config
+    from resilient_ai.observe.observation import Observation
+
+_FILES = frozenset({"log_file", "span_file"})
+
+
+def observe_config(config: Config, *, environ: Mapping[str, str] | None = None) -> Observation:
+    """Switches telemetry on for every call of this process, as `[telemetry]` and `[privacy]` say.
+
+    What the file leaves out has the default of `observe()`. Asked again with the same settings it answers with the same
+    observation.
+
+    Raises:
+        ConfigError: An extra is missing, a secret is not where it should be, or settings contradict each other; with the line.
+        OSError: A file cannot be opened, or the port is taken.
+    """
+    from resilient_ai.observe.setup import config_loaded, observe
+
+    apply_privacy(config, environ=environ)
+    written = dict(config.tables.get("telemetry", {}))
+    arguments: dict[str, Any] = {
+        key: file_path(config, str(value)) if key in _FILES else value for key, value in written.items()
+    }
+    if arguments.get("logs") == "off":
+        arguments["logs"] = None
+    try:
+        observation = observe(**arguments)
+    except ConfigError as error:
+        raise config.source.error(str(error), ("telemetry",), suggestion=error.suggestion) from None
+    config_loaded(
+        source=config.path.name, policy=config.digest, chains=len(config.chains), models=len(config.models)
+    )
+    return observation
+
+
+def apply_privacy(config: Config, *, environ: Mapping[str, str] | None = None) -> None:
+    """Makes the redactors of this process know what `[privacy]` names.
+
+    Raises:
+        ConfigError: A secret is not where it should be; with the line.
+    """
+    from resilient_ai.privacy import redact_handlers
+
+    privacy = config.tables.get("privacy", {})
+    environ = os.environ if environ is None else environ
+    for index, reference in enumerate(privacy.get("known_values", [])):
+        resolved(reference, ("privacy", "known_values", index), config, environ)
+    if privacy.get("redact_logging", False):
+        redact_handlers(logging.getLogger().handlers)
