@@ -22,7 +22,16 @@ from pathlib import Path
 from typing import Final, Literal
 
 HERE: Final = Path(__file__).parent
-QUEUES: Final = ("billing", "shipping", "returns", "account", "technical", "cancellation", "sales", "feedback")
+QUEUES: Final = (
+    "billing",
+    "shipping",
+    "returns",
+    "account",
+    "technical",
+    "cancellation",
+    "sales",
+    "feedback",
+)
 PRIORITIES: Final = ("low", "normal", "high")
 PRIORITY_SHARES: Final = (0.25, 0.45, 0.30)
 
@@ -80,10 +89,14 @@ class Generator:
         phrases = Phrases.load()
         self._random = random.Random(seed)
         self._dropout = word_dropout
-        self._slots = {name: _values(values, held_out=split == "fills") for name, values in phrases.slots.items()}
+        self._slots = {
+            name: _values(values, held_out=split == "fills") for name, values in phrases.slots.items()
+        }
         self._templates = {queue: _templates(rows, split) for queue, rows in phrases.templates.items()}
         self._cues = {
-            priority: _templates(phrases.urgency[priority], split) for priority in PRIORITIES if priority != "normal"
+            priority: _templates(phrases.urgency[priority], split)
+            for priority in PRIORITIES
+            if priority != "normal"
         }
         self._neutral = phrases.urgency["neutral"]
         self._asides = phrases.asides
@@ -153,7 +166,9 @@ class Generator:
         text = template
         while True:
             text, slots = _SLOT.subn(lambda match: self._random.choice(self._slots[match[1]]), text)
-            text, alternatives = _ALTERNATIVES.subn(lambda match: self._random.choice(match[1].split("|")), text)
+            text, alternatives = _ALTERNATIVES.subn(
+                lambda match: self._random.choice(match[1].split("|")), text
+            )
             if not slots and not alternatives:
                 return " ".join(text.split()).replace(" ,", ",")
 
@@ -219,7 +234,9 @@ def _values(values: Sequence[str], *, held_out: bool) -> list[str]:
 def _templates(rows: Sequence[str], split: Split) -> list[str]:
     if split == "ship":
         return list(rows)
-    return [row for at, row in enumerate(rows, start=1) if (at % TEMPLATE_HOLDOUT == 0) == (split == "phrasings")]
+    return [
+        row for at, row in enumerate(rows, start=1) if (at % TEMPLATE_HOLDOUT == 0) == (split == "phrasings")
+    ]
 
 
 def _sentence_case(text: str) -> str:

@@ -10,14 +10,18 @@ import os
 import secrets
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from collections.abc import Generator as Yields
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from http.client import HTTPConnection
+from importlib import import_module
 from pathlib import Path
-from typing import Final, cast
+from typing import Any, Final, cast
 
+from examples.triage import linear
+from examples.triage.bpe import Tokenizer
 from examples.triage.data import PRIORITIES, QUEUES, Generator, Ticket, handwritten
 
 HERE: Final = Path(__file__).parent
@@ -38,11 +42,17 @@ class Client:
         self._connection = HTTPConnection(host, int(port), timeout=TIMEOUT)
         self._headers = {"Authorization": f"Bearer {api_key}", "Content-Type": "application/json"}
 
+    def close(self) -> None:
+        self._connection.close()
+
     def answer(self, text: str, *, schema: Json | None = None) -> str:
         """The model's answer to one ticket; `schema` constrains it, without one the model is on its own."""
         body: Json = {"messages": [{"role": "user", "content": text}], "temperature": 0, "max_tokens": 32}
         if schema is not None:
-            body["response_format"] = {"type": "json_schema", "json_schema": {"name": "triage", "schema": schema}}
+            body["response_format"] = {
+                "type": "json_schema",
+                "json_schema": {"name": "triage", "schema": schema},
+            }
         reply = cast("dict[str, list[dict[str, dict[str, str]]]]", self.post("/v1/chat/completions", body))
         return reply["choices"][0]["message"]["content"]
 
@@ -56,12 +66,12 @@ class Client:
 
 
 @contextmanager
-def serving(model: Path) -> Iterator[Client]:
+def serving(model: Path) -> Yields[Client]:
     """Serves a model in a child process, which is gone when the block is left."""
     command = [sys.executable, "-m", "examples.triage.evaluate", "--serve", str(model)]
     # ggml would otherwise answer a failed assertion by starting a debugger that holds our pipe open.
     environment = {**os.environ, "GGML_NO_BACKTRACE": "1", "TRIAGE_API_KEY": secrets.token_urlsafe(24)}
-    child = subprocess.Popen(
+    child = subprocess.Popen(  # noqa: S603 - our own module, started with a path of the caller's choice
         command,
         cwd=HERE.parents[1],
         env=environment,
@@ -75,7 +85,8 @@ def serving(model: Path) -> Iterator[Client]:
         address = child.stdout.readline().strip()
         if not address:
             raise RuntimeError(f"the server of {model.name} did not start")
-        yield Client(address, environment["TRIAGE_API_KEY"])
+        with closing(Client(address, environment["TRIAGE_API_KEY"])) as client:
+            yield client
     finally:
         child.kill()
         child.communicate()
@@ -83,8 +94,7 @@ def serving(model: Path) -> Iterator[Client]:
 
 def serve(model: Path) -> None:
     """Runs llama.cpp's server until standard input closes; prints its address when it is ready."""
-    import xllamacpp
-
+    xllamacpp: Any = import_module("xllamacpp")  # its type stubs do not name what it exports
     parameters = xllamacpp.CommonParams()
     parameters.model.path = str(model)
     parameters.api_keys = [os.environ["TRIAGE_API_KEY"]]
@@ -144,30 +154,54 @@ def parse(answer: str) -> tuple[str, str] | None:
         value = cast("object", json.loads(answer))
     except ValueError:
         return None
-    match value:
-        case {"queue": str(queue), "priority": str(priority), **rest} if not rest:
-            return (queue, priority) if queue in QUEUES and priority in PRIORITIES else None
-        case _:
-            return None
+    if not isinstance(value, dict) or set(cast("Json", value)) != {"queue", "priority"}:
+        return None
+    queue, priority = cast("Json", value)["queue"], cast("Json", value)["priority"]
+    return (str(queue), str(priority)) if queue in QUEUES and priority in PRIORITIES else None
 
 
-def mismatched_tokens(client: Client, texts: Sequence[str]) -> int:
-    """How many texts llama.cpp splits into other tokens than our tokenizer, with the merges in the file."""
+def mismatched_tokens(client: Client, model: Path, texts: Sequence[str]) -> int:
+    """How many texts llama.cpp splits into other tokens than our tokenizer does with the merges in the file."""
     import gguf
 
-    from examples.triage.bpe import Tokenizer
+    merges = cast("list[str]", gguf.GGUFReader(model).fields["tokenizer.ggml.merges"].contents())
+    tokenizer = Tokenizer((left, right) for left, right in (pair.split(" ") for pair in merges))
+    return sum(
+        client.post("/tokenize", {"content": text})["tokens"] != tokenizer.encode(text) for text in texts
+    )
 
-    field = gguf.GGUFReader(MODEL).fields["tokenizer.ggml.merges"]
-    merges = [tuple(str(pair).split(" ")) for pair in field.contents()]
-    tokenizer = Tokenizer((left, right) for left, right in merges)
-    return sum(client.post("/tokenize", {"content": text})["tokens"] != tokenizer.encode(text) for text in texts)
+
+def measure(answer: Callable[[str], str], *, n: int, unseen_phrasings: bool) -> dict[str, Score]:
+    """The scores on each set of tickets; `unseen_phrasings` only means something for a build of ``--split train``."""
+    sets = {"held-out values": Generator(FILLS_SEED, "fills").tickets(n), "hand-written": handwritten()}
+    if unseen_phrasings:
+        sets["unseen phrasings"] = Generator(PHRASINGS_SEED, "phrasings").tickets(n)
+    return {name: score(answer, tickets) for name, tickets in sets.items()}
+
+
+def measure_all(model: Path, held_out_build: Path | None, n: int) -> dict[str, dict[str, Score]]:
+    """The scores of every build there is."""
+    with serving(model) as client:
+        scores = {"triage.gguf": measure(client.answer, n=n, unseen_phrasings=False)}
+    if held_out_build is not None:
+        with serving(held_out_build) as client:
+            scores["triage, templates held out"] = measure(client.answer, n=n, unseen_phrasings=True)
+    scores["linear.npz"] = measure(linear.triage, n=n, unseen_phrasings=False)
+    scores["linear, templates held out"] = measure(
+        linear.Linear.learn("train").answer, n=n, unseen_phrasings=True
+    )
+    return scores
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Measure the accuracy of a triage model.")
+    parser = argparse.ArgumentParser(
+        description="Measure the accuracy of the triage model and of the baseline."
+    )
     parser.add_argument("--model", type=Path, default=MODEL)
-    parser.add_argument("--n", type=int, default=1000, help="tickets for each generated set")
-    parser.add_argument("--held-out-build", type=Path, help="a build of --split train, for the unseen phrasings")
+    parser.add_argument(
+        "--held-out-build", type=Path, help="a model of `train --split train`, for unseen phrasings"
+    )
+    parser.add_argument("--n", type=int, default=1000, help="tickets in each generated set")
     parser.add_argument("--write", action="store_true", help="write ACCURACY.json")
     parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -175,9 +209,22 @@ def main() -> None:
         serve(arguments.serve)
         return
 
-    fills = Generator(FILLS_SEED, "fills").tickets(arguments.n)
-    phrasings = Generator(PHRASINGS_SEED, "phrasings").tickets(arguments.n)
-    by_hand = handwritten()
+    scores = measure_all(arguments.model, arguments.held_out_build, arguments.n)
+    for build, sets in scores.items():
+        for name, found in sets.items():
+            print(
+                f"{build:28} {name:16} n={found.n:<5} exact {found.exact:6.1%}  queue {found.queue:6.1%}  "
+                f"priority {found.priority:6.1%}  strict JSON {found.strict:6.1%}"
+            )
+    if arguments.write:
+        content = arguments.model.read_bytes()
+        report = {
+            "model": {"bytes": len(content), "sha256": sha256(content).hexdigest()},
+            "scores": {
+                build: {name: asdict(found) for name, found in sets.items()} for build, sets in scores.items()
+            },
+        }
+        (HERE / "ACCURACY.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import gguf
 import numpy as np
-
 from examples.triage import bpe
 
 NORM_EPSILON = 1e-5
@@ -70,7 +69,9 @@ def export(path: Path, shape: Shape, weights: Weights, tokenizer: bpe.Tokenizer,
     """
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_name(name)
-    writer.add_description("Routes support tickets. Trained from scratch on generated text; not a chat model.")
+    writer.add_description(
+        "Routes support tickets. Trained from scratch on generated text; not a chat model."
+    )
     writer.add_license("Apache-2.0")
     writer.add_context_length(shape.context)
     writer.add_embedding_length(shape.width)

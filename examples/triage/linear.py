@@ -19,9 +19,8 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
-
 from examples.triage.data import PRIORITIES, QUEUES, Generator, Split
+from numpy.typing import NDArray
 
 WEIGHTS: Final = Path(__file__).with_name("linear.npz")
 BUCKETS: Final = 1 << 14
@@ -65,7 +64,7 @@ class Linear:
     def save(self, path: Path = WEIGHTS) -> None:
         """Stores the weights as int8 with one scale a column."""
         scale = np.abs(self._weights).max(axis=0) / 127
-        rounded = np.round(self._weights / scale).astype(np.int8)
+        rounded: NDArray[np.int8] = np.asarray(np.round(self._weights / scale), dtype=np.int8)
         np.savez_compressed(path, weights=rounded, scale=scale, bias=self._bias)
 
     def triage(self, text: str) -> Triage:
@@ -77,6 +76,11 @@ class Linear:
             priority_confidence=float(priority.max()),
         )
 
+    def answer(self, text: str) -> str:
+        """The JSON the GGUF model would write for this decision."""
+        found = self.triage(text)
+        return json.dumps({"queue": found.queue, "priority": found.priority})
+
     def probabilities(self, active: Indices) -> tuple[Floats, Floats]:
         logits = self._weights[active].sum(axis=0) / np.sqrt(len(active)) + self._bias
         return _softmax(logits[: len(QUEUES)]), _softmax(logits[len(QUEUES) :])
@@ -85,7 +89,7 @@ class Linear:
     def learn(cls, split: Split, *, tickets: int = TICKETS, seed: int = SEED) -> "Linear":
         """Fits the weights with AdaGrad, one ticket at a time; the same arguments give the same weights."""
         source = Generator(seed, split, word_dropout=WORD_DROPOUT)
-        rows = [
+        rows: list[tuple[Indices, int, int]] = [
             (features(ticket.text), QUEUES.index(ticket.queue), PRIORITIES.index(ticket.priority))
             for ticket in source.tickets(tickets)
         ]
@@ -96,7 +100,7 @@ class Linear:
         order = np.random.default_rng(seed)
         for _ in range(PASSES):
             for row in order.permutation(len(rows)):
-                active, queue, priority = rows[row]
+                active, queue, priority = rows[int(row)]
                 slope = np.concatenate(model.probabilities(active))
                 slope[queue] -= 1
                 slope[len(QUEUES) + priority] -= 1
@@ -115,8 +119,7 @@ def _shipped() -> Linear:
 
 def triage(text: str) -> str:
     """Answers one ticket with the JSON the GGUF model would write; safe to call from any thread."""
-    answer = _shipped().triage(text)
-    return json.dumps({"queue": answer.queue, "priority": answer.priority})
+    return _shipped().answer(text)
 
 
 def features(text: str) -> Indices:
@@ -126,7 +129,10 @@ def features(text: str) -> Indices:
 
 
 def _grams(text: str) -> Iterator[str]:
-    words = ["^", *re.findall(r"[^\W_]+(?:'[^\W_]+)*|[!?]", text)]  # "^" keeps an empty text from having no feature
+    words = [
+        "^",
+        *re.findall(r"[^\W_]+(?:'[^\W_]+)*|[!?]", text),
+    ]  # "^" keeps an empty text from having no feature
     for word in words:
         yield f"w {word}"
         padded = f"<{word}>"
@@ -138,8 +144,9 @@ def _grams(text: str) -> Iterator[str]:
 
 
 def _softmax(logits: Floats) -> Floats:
-    raised = np.exp(logits - logits.max())
-    return (raised / raised.sum()).astype(np.float32)
+    raised: Floats = np.exp(logits - logits.max())
+    shares: Floats = raised / raised.sum()
+    return shares
 
 
 def main() -> None:

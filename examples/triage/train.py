@@ -10,12 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
-
 from examples.triage import bpe
 from examples.triage.data import Generator, Ticket
 from examples.triage.export_gguf import NORM_EPSILON, ROPE_BASE, Shape, export
+from torch import Tensor, nn
+from torch.nn import functional
 
 SHAPE = Shape(width=192, layers=4, heads=6, kv_heads=2, hidden=512, context=1024)
 VOCABULARY = 2048
@@ -112,14 +111,24 @@ def tokens_of(ticket: Ticket, tokenizer: bpe.Tokenizer) -> tuple[list[int], int]
     """The token ids of a ticket as the chat template renders it, with its answer; and where the answer starts."""
     control = tokenizer.ids
     text = ticket.text.lower().strip().replace("<|", "< ")
-    prompt = [control[bpe.BOS], control[bpe.USER], *tokenizer.encode(text), control[bpe.END], control[bpe.ASSISTANT]]
+    prompt = [
+        control[bpe.BOS],
+        control[bpe.USER],
+        *tokenizer.encode(text),
+        control[bpe.END],
+        control[bpe.ASSISTANT],
+    ]
     return [*prompt, *tokenizer.encode(ticket.answer), control[bpe.END]], len(prompt)
 
 
-def batches(tickets: Iterator[Ticket], tokenizer: bpe.Tokenizer, shuffle: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+def batches(
+    tickets: Iterator[Ticket], tokenizer: bpe.Tokenizer, shuffle: torch.Generator
+) -> Iterator[tuple[Tensor, Tensor]]:
     """Ids and loss weights of batches of tickets of similar length, which wastes little on padding."""
     while True:
-        pool = sorted((tokens_of(next(tickets), tokenizer) for _ in range(BATCH * POOL)), key=lambda row: len(row[0]))
+        pool = sorted(
+            (tokens_of(next(tickets), tokenizer) for _ in range(BATCH * POOL)), key=lambda row: len(row[0])
+        )
         for at in torch.randperm(POOL, generator=shuffle).tolist():
             rows = pool[at * BATCH : (at + 1) * BATCH]
             length = max(len(ids) for ids, _ in rows)
@@ -157,9 +166,13 @@ def train(out: Path, *, split: str, steps: int, report_every: int) -> None:
     torch.use_deterministic_algorithms(True)
 
     sample = Generator(TOKENIZER_SEED, split).tickets(12_000)
-    tokenizer = bpe.learn([ticket.text.lower() for ticket in sample] + [ticket.answer for ticket in sample], VOCABULARY)
+    tokenizer = bpe.learn(
+        [ticket.text.lower() for ticket in sample] + [ticket.answer for ticket in sample], VOCABULARY
+    )
     model = Triage(SHAPE, len(tokenizer.tokens))
-    print(f"{sum(p.numel() for p in model.parameters())} parameters, {len(tokenizer.tokens)} tokens", flush=True)
+    print(
+        f"{sum(p.numel() for p in model.parameters())} parameters, {len(tokenizer.tokens)} tokens", flush=True
+    )
 
     fills = Generator(FILLS_SEED, "fills").tickets(200)
     phrasings = Generator(PHRASINGS_SEED, "phrasings").tickets(200)
@@ -170,7 +183,9 @@ def train(out: Path, *, split: str, steps: int, report_every: int) -> None:
         for group in optimizer.param_groups:
             group["lr"] = rate(step, steps)
         ids, weights = next(batch)
-        losses = functional.cross_entropy(model(ids[:, :-1]).flatten(0, 1), ids[:, 1:].flatten(), reduction="none")
+        losses = functional.cross_entropy(
+            model(ids[:, :-1]).flatten(0, 1), ids[:, 1:].flatten(), reduction="none"
+        )
         weights = weights[:, 1:].flatten()
         loss = (losses * weights).sum() / weights.sum()
         optimizer.zero_grad(set_to_none=True)
