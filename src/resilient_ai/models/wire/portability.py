@@ -1,0 +1,114 @@
+"""Whether a request may move to another model, and what must stay behind when it does.
+
+A hop must not change what the request means. What only one format, or only one provider's servers, can do refuses the hop
+by name; what merely tunes a model is dropped, and the reply's flags say so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Final
+
+from resilient_ai.messages import JSON, Foreign, Message, Part, Reasoning, Request, ToolCall
+
+
+def unportable(request: Request) -> str | None:
+    """The field that keeps `request` from any other format, or None if it may move.
+
+    A field of `extra` counts only if `extra_format` ties it to one format; with None its owner wants it sent everywhere.
+    """
+    for message in request.messages:
+        for part in message.parts:
+            if isinstance(part, Foreign):
+                return part.field
+    if request.extra_format is None:
+        return None
+    for name, value in request.extra.items():
+        blocks = _BLOCKERS.get(name)
+        if blocks is not None and blocks(value):
+            return name
+    return None
+
+
+def without_opaque(request: Request) -> Request:
+    """`request` without the private state of the provider that answered earlier turns.
+
+    For a hop between two providers of one format: between formats no codec writes another's state anyway. The same object
+    comes back if there is none.
+    """
+    if not any(_holds_opaque(part) for message in request.messages for part in message.parts):
+        return request
+    return replace(request, messages=tuple(_plain(message) for message in request.messages))
+
+
+def _holds_opaque(part: Part) -> bool:
+    return isinstance(part, (Reasoning, ToolCall)) and bool(part.opaque)
+
+
+def _plain(message: Message) -> Message:
+    return replace(
+        message,
+        parts=tuple(
+            replace(part, opaque={}) if isinstance(part, (Reasoning, ToolCall)) and part.opaque else part
+            for part in message.parts
+        ),
+    )
+
+
+def _given(value: JSON) -> bool:
+    """Anything but null, false, zero and the empty list or object."""
+    return bool(value)
+
+
+def _several(value: JSON) -> bool:
+    return value != 1 and bool(value)
+
+
+def _beyond_text(value: JSON) -> bool:
+    return not isinstance(value, (list, tuple)) or any(
+        not isinstance(kind, str) or kind.lower() != "text" for kind in value
+    )
+
+
+def _asks_for_logprobs(value: JSON) -> bool:
+    return isinstance(value, (list, tuple)) and any("logprobs" in str(entry) for entry in value)
+
+
+_BLOCKERS: Final[Mapping[str, Callable[[JSON], bool]]] = {
+    # Conversation kept by the provider.
+    "previous_response_id": _given,
+    "conversation": _given,
+    "prompt": _given,
+    "container": _given,
+    "cachedContent": _given,
+    "background": _given,
+    # Tools that run at the provider, and the older function dialect.
+    "tools": _given,
+    "tool_choice": _given,
+    "tool_config": _given,
+    "toolConfig": _given,
+    "mcp_servers": _given,
+    "functions": _given,
+    "function_call": _given,
+    "web_search_options": _given,
+    "search_parameters": _given,
+    "plugins": _given,
+    # More, or other, than one text.
+    "n": _several,
+    "candidateCount": _several,
+    "modalities": _beyond_text,
+    "responseModalities": _beyond_text,
+    "audio": _given,
+    "speechConfig": _given,
+    "response_format": _given,
+    "logprobs": _given,
+    "top_logprobs": _given,
+    "responseLogprobs": _given,
+    "include": _asks_for_logprobs,
+}
+"""Parameters of any format that change what is asked, and for which values they do.
+
+Source: the public API references of OpenAI, Anthropic, Google, Mistral, xAI and OpenRouter, read for parameters without a
+counterpart elsewhere.
+"""

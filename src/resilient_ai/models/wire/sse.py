@@ -1,0 +1,195 @@
+"""What all formats over server-sent events share: from bytes to events, and what stands there instead of events.
+
+A format gives an `EventReader`, which sees whole events only, and its `decode_reply`; this module owns how bytes are cut, what was read before a fault,
+a JSON body sent in place of a stream, and an end in the middle of an event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, Protocol, final
+
+from resilient_ai.messages import Chunk, Reply
+from resilient_ai.models.wire import Malformed, Truncated
+from resilient_ai.models.wire.assembly import chunks_of
+from resilient_ai.models.wire.framing import SSEParser
+from resilient_ai.models.wire.jsonbody import MAX_BODY_BYTES, JSONObject, decode_object
+from resilient_ai.models.wire.reported import reported
+
+DUPLICATE_EVENTS: Final = "duplicate_events"
+"""Flag: every event came twice, as a proxy that replays its buffer does. The text may be doubled."""
+
+_NOT_CONTENT: Final = b"\xef\xbb\xbf \t\r\n"
+_FIELDS: Final = (b"data:", b"event:", b"id:", b"retry:", b":")
+_FEWEST_DUPLICATES: Final = 3
+"""One or two equal neighbours are a model that repeats itself."""
+
+
+class EventReader(Protocol):
+    """What one format makes of its events. One per stream."""
+
+    complete: bool
+    """The terminal event was seen."""
+
+    flags: list[str]
+    """Oddities seen on the way."""
+
+    def event(self, name: str, data: bytes, out: list[Chunk]) -> None:
+        """Appends what the event says to `out`; raises what its format's decoder raises."""
+        ...
+
+    def ended(self) -> None:
+        """The stream ended without its terminal event.
+
+        Raises:
+            Truncated: And without it, the answer is not known to be whole.
+        """
+        ...
+
+
+@final
+class SSEDecoder:
+    """The `StreamDecoder` of a format whose stream is server-sent events.
+
+    Args:
+        reader: What the format makes of the events.
+        decode_reply: Reads a whole body that the server sent although a stream was asked for.
+
+    Attributes:
+        complete: The terminal event was seen, or the stream ended well: nothing more is to be read.
+    """
+
+    __slots__ = (
+        "_body",
+        "_decode_reply",
+        "_events",
+        "_last",
+        "_out",
+        "_parser",
+        "_reader",
+        "_repeats",
+        "_started",
+        "complete",
+    )
+
+    def __init__(self, reader: EventReader, decode_reply: Callable[[bytes], Reply]) -> None:
+        self._reader = reader
+        self._decode_reply = decode_reply
+        self._parser = SSEParser()
+        self._out: list[Chunk] = []
+        self._body: bytearray | None = None
+        self._started = False
+        self._last = b""
+        self._events = 0
+        self._repeats = 0
+        self.complete = False
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """Oddities seen so far that are no failures."""
+        doubled = self._repeats >= _FEWEST_DUPLICATES and self._repeats * 2 >= self._events - 1
+        return (*self._reader.flags, *((DUPLICATE_EVENTS,) if doubled else ()))
+
+    def feed(self, data: bytes) -> list[Chunk]:
+        """The chunks in `data`. See `StreamDecoder`."""
+        if self.complete:
+            return []
+        if not self._started:
+            self._start(data)
+        if self._body is not None:
+            self._collect(data)
+            return []
+        reader = self._reader
+        out = self._out
+        for name, value, stray in self._parser.feed(data):
+            if stray:
+                raise_stray(value)
+            self._events += 1
+            if value == self._last:
+                self._repeats += 1
+            self._last = value
+            reader.event(name, value, out)
+            if reader.complete:
+                self.complete = True
+                break
+        self._out = []
+        return out
+
+    def take(self) -> list[Chunk]:
+        """Chunks read before a fault. See `StreamDecoder`."""
+        out, self._out = self._out, []
+        return out
+
+    def end(self) -> list[Chunk]:
+        """The stream ended. See `StreamDecoder`."""
+        if not self.complete:
+            if self._body is not None:
+                reply = self._decode_reply(bytes(self._body))
+                self._reader.flags += reply.flags
+                self._out += chunks_of(reply)
+            else:
+                self._read_rest()
+            self.complete = True
+        return self.take()
+
+    def _start(self, data: bytes) -> None:
+        """Looks at the first byte that says anything: a stream begins with a field, a body with a bracket."""
+        content = data.lstrip(_NOT_CONTENT)
+        if content:
+            self._started = True
+            if content[0] in b"{[":
+                self._body = bytearray()
+
+    def _collect(self, data: bytes) -> None:
+        body = self._body
+        assert body is not None  # noqa: S101 - told by the caller
+        body += data
+        if len(body) > MAX_BODY_BYTES:
+            raise Malformed("the body is longer than the limit")
+
+    def _read_rest(self) -> None:
+        reader = self._reader
+        for name, value, stray in self._parser.end():
+            try:
+                if stray:
+                    raise_stray(value)
+                reader.event(name, value, self._out)
+            except (Malformed, Truncated):
+                break  # cut in the middle; whether the answer is whole does not hang on it
+        if not reader.complete:
+            reader.ended()
+
+
+def looks_like_events(body: bytes) -> bool:
+    """These are server-sent events, although a whole body was asked for."""
+    return body.lstrip(_NOT_CONTENT).startswith(_FIELDS)
+
+
+def event_object(data: bytes) -> JSONObject:
+    """The object an event holds.
+
+    Raises:
+        Malformed: It holds none. An event that ended is never `Truncated`.
+    """
+    try:
+        return decode_object(data)
+    except Truncated:
+        raise Malformed("the JSON of an event ends in the middle") from None
+
+
+def raise_stray(line: bytes) -> None:
+    """Raises what a line that belongs to no event means: the error it holds, or `Malformed`."""
+    try:
+        found = reported(decode_object(line))
+    except (Malformed, Truncated):
+        found = None
+    if found is not None:
+        raise found
+    raise Malformed("a line of the stream belongs to no event")
+
+
+def sse_event(data: bytes, *, name: str | None = None) -> bytes:
+    """One event as bytes. `data` is a single line, as compact JSON always is."""
+    if name is None:
+        return b"data: " + data + b"\n\n"
+    return b"event: " + name.encode() + b"\ndata: " + data + b"\n\n"
