@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import importlib
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast, final
 
-from resilient_ai.config.chains import DEFAULT_DEADLINE, EffectiveChain
+from resilient_ai.config.chains import EffectiveChain
 from resilient_ai.config.providers import PROVIDERS, installed_providers
-from resilient_ai.config.secrets import resolve_reference
+from resilient_ai.config.secrets import KeyLookup, look_up, stand_in
 from resilient_ai.core.model import Price
 from resilient_ai.errors import ConfigError
+from resilient_ai.model import DEADLINE_SECONDS, ResilientModel
 from resilient_ai.policies.breaker import Breaker
 from resilient_ai.policies.budget import RetryBudget
 from resilient_ai.policies.fallback import OnInterrupt, WhenAllOpen
 from resilient_ai.policies.limits import Limits
 from resilient_ai.policies.retry import Retry
 from resilient_ai.policies.timeouts import Timeouts
-from resilient_ai.privacy import Secret, register
 from resilient_ai.privacy.key_names import Secrecy, secrecy
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from resilient_ai.config.schema import TimeoutsTable
     from resilient_ai.config.toml_lines import KeyPath
     from resilient_ai.core.model import Model
-    from resilient_ai.model import ResilientModel
+    from resilient_ai.privacy import Secret
 
 _OptionsT = TypeVar("_OptionsT")
 
@@ -71,7 +70,7 @@ def chain_policy(config: Config, chain: str | None = None) -> ChainPolicy:
             raise config.source.error(str(error), effective.place(key), suggestion=error.suggestion) from None
 
     return ChainPolicy(
-        deadline=effective.settings.get("deadline", DEFAULT_DEADLINE),
+        deadline=effective.settings.get("deadline", DEADLINE_SECONDS),
         reserve=effective.settings.get("reserve"),
         retry=options(Retry, "retry"),
         timeouts=options(Timeouts, "timeouts"),
@@ -84,9 +83,7 @@ def chain_policy(config: Config, chain: str | None = None) -> ChainPolicy:
     )
 
 
-def chain_models(
-    config: Config, chain: str | None = None, *, environ: Mapping[str, str] | None = None
-) -> tuple[Model, ...]:
+def chain_models(config: Config, chain: str | None = None, *, keys: KeyLookup = look_up) -> tuple[Model, ...]:
     """The models of the chain, in order, made with their keys. They are the caller's to close.
 
     Raises:
@@ -96,7 +93,7 @@ def chain_models(
     models: list[Model] = []
     try:
         for name in effective.settings.get("models", []):
-            models.append(build_model(config, name, effective, environ=environ))  # noqa: PERF401 - closed below on error
+            models.append(build_model(config, name, effective, keys=keys))  # noqa: PERF401 - closed below on error
     except BaseException:
         for model in models:
             model.close()
@@ -109,7 +106,7 @@ def build_model(
     name: str,
     chain: EffectiveChain | None = None,
     *,
-    environ: Mapping[str, str] | None = None,
+    keys: KeyLookup = look_up,
 ) -> Model:
     """The model `name` of the file, made with its key.
 
@@ -120,12 +117,15 @@ def build_model(
     """
     table = config.models[name]
     place = ("models", name)
-    environ = os.environ if environ is None else environ
     arguments: dict[str, object] = {
         key: value for key, value in table.items() if key not in {"provider", "model", "path", "options"}
     }
-    if "api_key" in table:
-        arguments["api_key"] = resolved(table["api_key"], (*place, "api_key"), config, environ)
+    own = PROVIDERS.get(table["provider"])
+    if keys is stand_in and own is not None and "api_key" in own.optional:
+        # Without it the model would look for the key where its provider's own client does.
+        arguments["api_key"] = keys("", Path())
+    elif "api_key" in table:
+        arguments["api_key"] = resolved(table["api_key"], (*place, "api_key"), config, keys)
     if "price" in table:
         arguments["price"] = Price(**table["price"])
     if "timeouts" in table:
@@ -135,7 +135,7 @@ def build_model(
         if key in table:
             arguments[key] = tuple(cast("list[str]", arguments[key]))
     for key, value in table.get("options", {}).items():
-        arguments.setdefault(key, _without_references(value, key, (*place, "options", key), config, environ))
+        arguments.setdefault(key, _without_references(value, key, (*place, "options", key), config, keys))
     identity: list[str] = []
     if "model" in table:
         identity.append(table["model"])
@@ -153,16 +153,14 @@ def build_model(
         ) from error
 
 
-def resolved(reference: str, place: KeyPath, config: Config, environ: Mapping[str, str]) -> Secret:
-    """The secret that `reference`, at `place` in the file, points to; every redactor of the process knows it from then on.
+def resolved(reference: str, place: KeyPath, config: Config, keys: KeyLookup) -> Secret:
+    """The secret that `reference`, at `place` in the file, points to, as `keys` looks it up.
 
     Raises:
         ConfigError: It is not there; with the line.
     """
     try:
-        secret = Secret(resolve_reference(reference, directory=file_path(config, ""), environ=environ))
-        register(secret)
-        return secret
+        return keys(reference, file_path(config, ""))
     except LookupError as error:
         raise config.source.error(f"{error.args[0]}.", place) from None
 
@@ -172,18 +170,15 @@ def file_path(config: Config, written: str) -> Path:
     return config.path.absolute().parent / Path(written).expanduser()
 
 
-def _without_references(
-    value: object, name: str, place: KeyPath, config: Config, environ: Mapping[str, str]
-) -> object:
+def _without_references(value: object, name: str, place: KeyPath, config: Config, keys: KeyLookup) -> object:
     """An option with its keys looked up: only what is named like a key can be a reference to one."""
     if isinstance(value, dict):
         table = cast("dict[str, object]", value)
         return {
-            key: _without_references(inner, key, (*place, key), config, environ)
-            for key, inner in table.items()
+            key: _without_references(inner, key, (*place, key), config, keys) for key, inner in table.items()
         }
     if isinstance(value, str) and secrecy(name) is Secrecy.CERTAIN:
-        return resolved(value, place, config, environ)
+        return resolved(value, place, config, keys)
     return value
 
 
@@ -202,25 +197,27 @@ def _factory(config: Config, name: str) -> Callable[..., Model]:
         ) from error
 
 
-def resilient_model(
-    config: Config, chain: str | None = None, *, environ: Mapping[str, str] | None = None, **others: Any
+def chain_model(
+    config: Config, chain: str | None = None, *, keys: KeyLookup = look_up, **overrides: Any
 ) -> ResilientModel:
     """The chain of the file as a `ResilientModel`.
 
     Args:
         config: The file.
         chain: The chain's name; the only or the default one without.
-        environ: Environment variables for keys, instead of the process's.
-        others: Further arguments of `ResilientModel`, which take precedence over the file.
+        keys: How keys are looked up.
+        overrides: Further arguments of `ResilientModel`, which take precedence over the file.
 
     Raises:
         ConfigError: The chain cannot be built; with the line.
     """
-    from resilient_ai.model import ResilientModel
-
     effective = config.chain(chain)
-    arguments = chain_policy(config, effective.name).arguments() | {"name": effective.name} | others
-    models = chain_models(config, effective.name, environ=environ)
+    arguments: dict[str, Any] = {
+        "name": effective.name,
+        **chain_policy(config, effective.name).arguments(),
+        **overrides,
+    }
+    models = chain_models(config, effective.name, keys=keys)
     try:
         return ResilientModel(models, **arguments)
     except ConfigError as error:

@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 DEFAULT: Final = "default"
 """What `extends` may always name: the file's own chain of that name, or else the library's defaults."""
 
-DEFAULT_DEADLINE: Final = 120.0
-"""The deadline of a chain that names none, in seconds: that of `ResilientModel`."""
-
 
 @final
 @dataclass(frozen=True, slots=True)

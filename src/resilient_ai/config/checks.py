@@ -11,11 +11,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, cast, final
 
-from resilient_ai.config.chains import DEFAULT, DEFAULT_DEADLINE
+from resilient_ai.config.chains import DEFAULT
 from resilient_ai.config.problems import nearest
 from resilient_ai.config.providers import ENTRY_POINTS, PROVIDERS, provider_names
 from resilient_ai.config.secrets import check_reference
 from resilient_ai.errors import ConfigError
+from resilient_ai.model import DEADLINE_SECONDS
 from resilient_ai.policies.breaker import Breaker
 from resilient_ai.policies.retry import Retry
 from resilient_ai.policies.timeouts import Timeouts
@@ -123,7 +124,7 @@ def _time_problems(config: Config, chain: EffectiveChain) -> Iterator[ConfigErro
     """Times that do not fit the times around them. What nobody wrote is capped silently; what was written must fit."""
     error = config.source.error
     settings = chain.settings
-    deadline = settings.get("deadline", DEFAULT_DEADLINE)
+    deadline = settings.get("deadline", DEADLINE_SECONDS)
     line = config.source.line(chain.place("deadline")) if chain.has("deadline") else None
     around = f"the deadline of {deadline:g} s ({'the default' if line is None else f'line {line}'})"
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, cast, final
 
 from resilient_ai.config.chains import DEFAULT, EffectiveChain, effective_chain
 from resilient_ai.config.digest import policy_digest
-from resilient_ai.config.problems import nearest, problems_of, raise_all
+from resilient_ai.config.problems import nearest, problems_of
 from resilient_ai.config.read import PYPROJECT, Source, has_pyproject_table, read_file
 from resilient_ai.errors import ConfigError
 
@@ -124,9 +124,7 @@ def find_config(
     )
 
 
-def load_config(
-    path: str | os.PathLike[str] | None = None, *, environ: Mapping[str, str] | None = None
-) -> Config:
+def load(path: str | os.PathLike[str] | None = None, *, environ: Mapping[str, str] | None = None) -> Config:
     """Reads and checks the configuration file, found as by `find_config`.
 
     Keys of models are not looked up yet: an application needs only those of the chains it uses.
@@ -141,8 +139,19 @@ def config_of(source: Source) -> Config:
     """Checks the settings of `source`.
 
     Raises:
-        ConfigError: As for `load_config`.
+        ConfigError: As for `load`.
     """
+    found = examine(source)
+    if isinstance(found, Config):
+        return found
+    first, *others = found
+    for other in others:
+        first.add_note(str(other))
+    raise first
+
+
+def examine(source: Source) -> Config | list[ConfigError]:
+    """The configuration in `source`, or everything that is wrong with it in the order of its lines: never an empty list."""
     from pydantic import ValidationError
 
     from resilient_ai.config.checks import check_config
@@ -151,11 +160,6 @@ def config_of(source: Source) -> Config:
     try:
         tables = FILE.validate_python(dict(source.data))
     except ValidationError as error:
-        problems = problems_of(error, source)
-    else:
-        config = Config(source, tables, policy_digest(cast("Mapping[str, object]", tables)))
-        problems = check_config(config)
-        if not problems:
-            return config
-    raise_all(problems)
-    raise AssertionError("a file that is refused has a problem")  # pragma: no cover
+        return problems_of(error, source)
+    config = Config(source, tables, policy_digest(cast("Mapping[str, object]", tables)))
+    return check_config(config) or config

@@ -57,19 +57,6 @@ def problems_of(error: ValidationError, source: Source) -> list[ConfigError]:
     return sorted(problems, key=lambda problem: problem.line or 0)
 
 
-def raise_all(problems: list[ConfigError]) -> None:
-    """Raises the first problem, with the others as notes; does nothing without any.
-
-    Raises:
-        ConfigError: There is a problem.
-    """
-    if problems:
-        first, *others = problems
-        for other in others:
-            first.add_note(str(other))
-        raise first
-
-
 def _problem(error: ErrorDetails, source: Source) -> ConfigError:
     key: KeyPath = error["loc"]
     about_key = bool(key) and key[-1] == _KEY_MARK

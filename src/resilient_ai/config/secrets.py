@@ -6,10 +6,12 @@ and the error does not repeat it.
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
+
+from resilient_ai.privacy import Secret, register
 
 REFERENCE_PATTERN: Final = r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:.*\S.*)$"
 """What a reference looks like; the JSON Schema carries the same pattern."""
@@ -18,6 +20,18 @@ MAX_SECRET_BYTES: Final = 65_536
 """A key file beyond this is a wrong file."""
 
 _REFERENCE: Final = re.compile(REFERENCE_PATTERN)
+
+
+class KeyLookup(Protocol):
+    """Gives the secret a reference points to; relative `file:` paths start at `directory`."""
+
+    def __call__(self, reference: str, directory: Path) -> Secret:
+        """The secret.
+
+        Raises:
+            LookupError: It is not there. The text names the variable or the file, and is fit to be shown.
+        """
+        ...
 
 
 def check_reference(value: object) -> str:
@@ -34,36 +48,39 @@ def check_reference(value: object) -> str:
     )
 
 
-def resolve_reference(reference: str, *, directory: Path, environ: Mapping[str, str]) -> str:
-    """The secret `reference` points to, without white space around it.
-
-    Args:
-        reference: As `check_reference` accepts it.
-        directory: Where relative `file:` paths start: the directory of the configuration file.
-        environ: The environment variables.
+def look_up(reference: str, directory: Path) -> Secret:
+    """The secret `reference` points to, without white space around it. Every redactor of the process knows it from then on.
 
     Raises:
-        LookupError: The variable is not set, the file cannot be read, or there is nothing in it. The text names the
-            variable or the file, and is fit to be shown.
+        LookupError: The variable is not set, the file cannot be read, or what is there is not one line of text.
     """
     kind, _, name = reference.partition(":")
-    if kind == "env":
-        if name not in environ:
-            raise LookupError(f"the environment variable {name} is not set")
-        secret = environ[name].strip()
-        where = f"the environment variable {name}"
-    else:
-        path = directory / Path(name.strip()).expanduser()
-        where = f"the file {path}"
-        try:
-            with path.open("rb") as file:
-                secret = file.read(MAX_SECRET_BYTES).decode("utf-8").strip()
-        except OSError as error:
-            raise LookupError(f"{where} cannot be read: {error.strerror}") from None
-        except UnicodeDecodeError:
-            raise LookupError(f"{where} is not UTF-8 text") from None
+    secret, where = _variable(name) if kind == "env" else _file(directory / Path(name.strip()).expanduser())
     if not secret:
         raise LookupError(f"{where} is empty")
     if any(character in secret for character in "\r\n"):
         raise LookupError(f"{where} holds more than one line")
-    return secret
+    found = Secret(secret)
+    register(found)
+    return found
+
+
+def stand_in(reference: str, directory: Path) -> Secret:  # noqa: ARG001 - a key lookup that looks nowhere
+    """A secret that opens nothing: to look at a chain on a machine that does not hold its keys."""
+    return Secret("stand-in")
+
+
+def _variable(name: str) -> tuple[str, str]:
+    if name not in os.environ:
+        raise LookupError(f"the environment variable {name} is not set")
+    return os.environ[name].strip(), f"the environment variable {name}"
+
+
+def _file(path: Path) -> tuple[str, str]:
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_SECRET_BYTES).decode("utf-8").strip(), f"the file {path}"
+    except OSError as error:
+        raise LookupError(f"the file {path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise LookupError(f"the file {path} is not UTF-8 text") from None

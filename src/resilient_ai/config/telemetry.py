@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from resilient_ai.config.build import file_path, resolved
+from resilient_ai.config.secrets import KeyLookup, look_up
 from resilient_ai.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 _FILES = frozenset({"log_file", "span_file"})
 
 
-def observe_config(config: Config, *, environ: Mapping[str, str] | None = None) -> Observation:
+def observe_config(config: Config, *, keys: KeyLookup = look_up) -> Observation:
     """Switches telemetry on for every call of this process, as `[telemetry]` and `[privacy]` say.
 
     What the file leaves out has the default of `observe()`. Asked again with the same settings it answers with the same
@@ -29,7 +28,7 @@ def observe_config(config: Config, *, environ: Mapping[str, str] | None = None) 
     """
     from resilient_ai.observe.setup import config_loaded, observe
 
-    apply_privacy(config, environ=environ)
+    apply_privacy(config, keys=keys)
     written = dict(config.tables.get("telemetry", {}))
     arguments: dict[str, Any] = {
         key: file_path(config, str(value)) if key in _FILES else value for key, value in written.items()
@@ -46,7 +45,7 @@ def observe_config(config: Config, *, environ: Mapping[str, str] | None = None) 
     return observation
 
 
-def apply_privacy(config: Config, *, environ: Mapping[str, str] | None = None) -> None:
+def apply_privacy(config: Config, *, keys: KeyLookup = look_up) -> None:
     """Makes the redactors of this process know what `[privacy]` names.
 
     Raises:
@@ -55,8 +54,7 @@ def apply_privacy(config: Config, *, environ: Mapping[str, str] | None = None) -
     from resilient_ai.privacy import redact_handlers
 
     privacy = config.tables.get("privacy", {})
-    environ = os.environ if environ is None else environ
     for index, reference in enumerate(privacy.get("known_values", [])):
-        resolved(reference, ("privacy", "known_values", index), config, environ)
+        resolved(reference, ("privacy", "known_values", index), config, keys)
     if privacy.get("redact_logging", False):
         redact_handlers(logging.getLogger().handlers)

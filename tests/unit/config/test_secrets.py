@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from resilient_ai.config.secrets import check_reference, resolve_reference
+from resilient_ai.config.secrets import check_reference, look_up
+from resilient_ai.privacy import redact_log
 
 PLANTED = "sk-planted-7c1f0e9d2b"
 
@@ -24,14 +25,25 @@ def test_a_reference_is_taken_as_it_is(value: str) -> None:
     assert check_reference(value) == value
 
 
-def test_a_variable_gives_its_value_without_white_space(tmp_path: Path) -> None:
-    assert resolve_reference("env:K", directory=tmp_path, environ={"K": f" {PLANTED}\n"}) == PLANTED
+def test_a_variable_gives_its_value_without_white_space(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PLANTED_KEY", f" {PLANTED}\n")
+    assert look_up("env:PLANTED_KEY", tmp_path).reveal() == PLANTED
 
 
 def test_a_file_is_found_from_the_directory_of_the_configuration(tmp_path: Path) -> None:
     (tmp_path / "key.txt").write_text(f"{PLANTED}\n")
-    assert resolve_reference("file:key.txt", directory=tmp_path, environ={}) == PLANTED
-    assert resolve_reference(f"file:{tmp_path / 'key.txt'}", directory=Path("/"), environ={}) == PLANTED
+    assert look_up("file:key.txt", tmp_path).reveal() == PLANTED
+    assert look_up(f"file:{tmp_path / 'key.txt'}", Path("/")).reveal() == PLANTED
+
+
+def test_a_key_that_was_looked_up_is_known_to_every_redactor(tmp_path: Path) -> None:
+    (tmp_path / "key.txt").write_text("zebra-lamp-quartz-violin")
+    assert "quartz" in redact_log("with zebra-lamp-quartz-violin in it")
+    secret = look_up("file:key.txt", tmp_path)
+    assert "quartz" not in redact_log("with zebra-lamp-quartz-violin in it")
+    assert "quartz" not in f"{secret} {secret!r}"
 
 
 @pytest.mark.parametrize(
@@ -46,11 +58,12 @@ def test_a_file_is_found_from_the_directory_of_the_configuration(tmp_path: Path)
     ],
 )
 def test_a_secret_that_is_not_there_is_named_and_never_shown(
-    reference: str, said: str, tmp_path: Path
+    reference: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "binary.txt").write_bytes(b"\xff\xfe\x00")
     (tmp_path / "empty.txt").write_text(" \n")
-    environ = {"EMPTY": "", "TWO": f"{PLANTED}\nmore"}
+    monkeypatch.setenv("EMPTY", "")
+    monkeypatch.setenv("TWO", f"{PLANTED}\nmore")
     with pytest.raises(LookupError, match=said) as caught:
-        resolve_reference(reference, directory=tmp_path, environ=environ)
+        look_up(reference, tmp_path)
     assert PLANTED not in str(caught.value)
