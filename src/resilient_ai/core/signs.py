@@ -44,7 +44,6 @@ CODES: Final[Mapping[str, FailureKind]] = {
     "arrearage": _Kind.QUOTA_EXHAUSTED,
     "servicequotaexceededexception": _Kind.QUOTA_EXHAUSTED,
     "budget_exceeded": _Kind.QUOTA_EXHAUSTED,
-    "token_limit_exceeded": _Kind.QUOTA_EXHAUSTED,
     # Pace.
     "rate_limit_exceeded": _Kind.RATE_LIMITED,
     "rate_limit_error": _Kind.RATE_LIMITED,
@@ -412,7 +411,7 @@ MARKERS: Final[tuple[tuple[FailureKind, re.Pattern[str]], ...]] = (
             rf"models/{_NAME} is not found for API version",
             r"This model (?:models/)?\S{1,100} is no longer available",
             r"Publisher Model `[^`]{1,300}` (?:was )?not found",
-            rf"No endpoints found (?:for|that) ",
+            r"No endpoints found (?:for|that) ",
             rf"{_NAME} is not a valid model ID",
             rf"Unable to access model {_NAME}",
             rf"Not found the model {_NAME} or Permission denied",
@@ -495,6 +494,12 @@ LIMIT_AND_REQUEST: Final = re.compile(
     r"Rate limit reached for .{0,300}?\bLimit:? (\d{1,15}),.{0,60}? Requested:? ~?(\d{1,15})\b", re.IGNORECASE
 )
 """A rate limit that names its size and the request's: one that exceeds the limit by itself never fits."""
+
+REFINABLE: Final[Mapping[FailureKind, frozenset[FailureKind]]] = {
+    _Kind.RATE_LIMITED: frozenset({_Kind.QUOTA_EXHAUSTED, _Kind.CONTEXT_OVERFLOW, _Kind.OVERLOADED}),
+    _Kind.AUTHENTICATION: frozenset({_Kind.QUOTA_EXHAUSTED, _Kind.CONTENT_FILTERED, _Kind.MODEL_UNAVAILABLE}),
+}
+"""Kinds whose codes cover more than one meaning, and what the wording may make of them: quota before rate limit."""
 
 ZERO_LIMIT: Final = re.compile(r"Quota exceeded for metric: [\w./-]{1,200}, limit: 0\b")
 """Google says with each metric what it allows; nothing at all is not a matter of waiting."""
