@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Final, final
 if TYPE_CHECKING:
     from resilient_ai.core.clock import Clock
 
-CURRENT_DEADLINE: Final[ContextVar[tuple[Clock, float] | None]] = ContextVar("resilient_ai.deadline", default=None)
+CURRENT_DEADLINE: Final[ContextVar[tuple[Clock, float] | None]] = ContextVar(
+    "resilient_ai.deadline", default=None
+)
 """The clock of the call around this code and the instant by which its attempt must have answered; None outside one."""
 
 
@@ -35,3 +37,12 @@ def earliest(clock: Clock, now: float, seconds: float) -> float:
     around = CURRENT_DEADLINE.get()
     own = now + seconds
     return own if around is None or around[0] is not clock else min(own, around[1])
+
+
+def remaining_seconds() -> float | None:
+    """Seconds the attempt around this code has left, for a function that answers in a chain; None outside one.
+
+    May be negative: the time is up, and the answer, if one still comes, is late.
+    """
+    around = CURRENT_DEADLINE.get()
+    return None if around is None else around[1] - around[0].now()

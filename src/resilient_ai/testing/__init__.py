@@ -1,4 +1,4 @@
-"""What tests need: faults on demand, without a provider and without waiting.
+"""What tests need: time that a test moves, models that follow a script, faults on demand, without a provider and without waiting.
 
 Names are loaded when they are first used, so that importing this package costs nothing.
 """
@@ -9,22 +9,56 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from resilient_ai.testing.fault_server import FaultServer as FaultServer
-    from resilient_ai.testing.fault_server import ServedRequest as ServedRequest
+    from resilient_ai.testing.block import RealCallBlocked, block_real_calls
+    from resilient_ai.testing.capture import Captured, capture_events
+    from resilient_ai.testing.clock import ManualClock, SteadyRandom
+    from resilient_ai.testing.fault_server import FaultServer, ServedRequest
+    from resilient_ai.testing.scripted import ScriptedModel, Step, cut, error, ok, raises, stall
 
 _HOMES: Final = {
-    "FaultServer": "resilient_ai.testing.fault_server",
-    "ServedRequest": "resilient_ai.testing.fault_server",
+    "Captured": "capture",
+    "FaultServer": "fault_server",
+    "ManualClock": "clock",
+    "RealCallBlocked": "block",
+    "ScriptedModel": "scripted",
+    "ServedRequest": "fault_server",
+    "SteadyRandom": "clock",
+    "Step": "scripted",
+    "block_real_calls": "block",
+    "capture_events": "capture",
+    "cut": "scripted",
+    "error": "scripted",
+    "ok": "scripted",
+    "raises": "scripted",
+    "stall": "scripted",
 }
 
-__all__ = ["FaultServer", "ServedRequest"]
+__all__ = [
+    "Captured",
+    "FaultServer",
+    "ManualClock",
+    "RealCallBlocked",
+    "ScriptedModel",
+    "ServedRequest",
+    "SteadyRandom",
+    "Step",
+    "block_real_calls",
+    "capture_events",
+    "cut",
+    "error",
+    "ok",
+    "raises",
+    "stall",
+]
 
 
 def __getattr__(name: str) -> object:
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(home), name)
+    value = getattr(import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:

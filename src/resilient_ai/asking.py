@@ -1,0 +1,141 @@
+"""From what a caller writes to a `Request`: a string, a conversation, tools and parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from resilient_ai.errors import InvalidRequest
+from resilient_ai.messages import JSON, DataClassName, Message, OutputSchema, Request, Text, Tool
+
+if TYPE_CHECKING:
+    from resilient_ai.model import Messages
+
+_PARAMETERS: Final = frozenset(
+    {
+        "tool_choice",
+        "parallel_tool_calls",
+        "max_tokens",
+        "temperature",
+        "top_p",
+        "seed",
+        "reasoning_effort",
+    }
+)
+DATA_CLASSES: Final = ("public", "internal", "personal", "restricted")
+
+
+def request_of(
+    messages: Messages,
+    tools: Sequence[Tool | Mapping[str, JSON]],
+    parameters: Mapping[str, object],
+    data_class: DataClassName | None,
+    schema: OutputSchema | None,
+) -> Request:
+    """The request for what a caller wrote.
+
+    Raises:
+        InvalidRequest: There are no messages, or one of them cannot be read; the text says which.
+    """
+    if data_class is not None and data_class not in DATA_CLASSES:
+        raise InvalidRequest(f"data_class is {data_class!r}; it must be one of {', '.join(DATA_CLASSES)}.")
+    request = _base(messages)
+    changes: dict[str, Any] = {}
+    extra: dict[str, JSON] = {}
+    for name, value in parameters.items():
+        if name in _PARAMETERS:
+            changes[name] = value
+        elif name == "stop":
+            changes["stop"] = (
+                (value,) if isinstance(value, str) else tuple(cast("Sequence[str]", value or ()))
+            )
+        else:
+            extra[name] = cast("JSON", value)
+    if extra:
+        changes["extra"] = {**request.extra, **extra}
+    if tools:
+        changes["tools"] = tuple(_tool(tool, index) for index, tool in enumerate(tools))
+    if data_class is not None:
+        changes["data_class"] = data_class
+    if schema is not None:
+        changes["output_schema"] = schema
+    return replace(request, **changes) if changes else request
+
+
+def _base(messages: Messages) -> Request:
+    if isinstance(messages, Request):
+        if not messages.messages:
+            raise InvalidRequest("The request has no messages; give at least one.")
+        return messages
+    if isinstance(messages, str):
+        if not messages:
+            raise InvalidRequest("The question is empty; give some text.")
+        return Request((Message("user", (Text(messages),)),))
+    if not isinstance(messages, Sequence) or not messages:  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all typed
+        raise InvalidRequest("There are no messages; give a question, or a list of {'role', 'content'}.")
+    if all(isinstance(message, Message) for message in messages):
+        return Request(tuple(cast("Sequence[Message]", messages)))
+    if len(messages) == 1 or all(_is_plain(message) for message in messages):
+        plain = [_plain(message) for message in messages]
+        if all(message is not None for message in plain):
+            return Request(tuple(cast("list[Message]", plain)))
+    return _by_codec(messages)
+
+
+def _is_plain(message: object) -> bool:
+    return isinstance(message, Mapping) and isinstance(
+        cast("Mapping[str, object]", message).get("content"), str
+    )
+
+
+def _plain(message: Message | Mapping[str, JSON]) -> Message | None:
+    """A turn that is a role and a text, which is nearly all of them."""
+    if isinstance(message, Message):
+        return message
+    role, content = message.get("role"), message.get("content")
+    if (
+        role not in ("system", "developer", "user", "assistant")
+        or not isinstance(content, str)
+        or len(message) > 2
+    ):
+        return None
+    return Message("system" if role == "developer" else role, (Text(content),))  # type: ignore[arg-type]  # checked above
+
+
+def _by_codec(messages: Sequence[Message | Mapping[str, JSON]]) -> Request:
+    """Conversations with pictures, tool calls and the like, in OpenAI's form."""
+    from resilient_ai.models.wire import WireError
+    from resilient_ai.models.wire.openai_chat import OpenAIChat
+
+    done: list[Message] = []
+    for index, message in enumerate(messages):
+        if isinstance(message, Message):
+            done.append(message)
+            continue
+        if not isinstance(message, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all typed
+            raise InvalidRequest(
+                f"messages[{index}] is a {type(message).__name__}; give a mapping with 'role' and 'content', or a Message."
+            )
+        try:
+            done += OpenAIChat().decode_request({"messages": [message]}).messages
+        except WireError as error:
+            raise InvalidRequest(f"messages[{index}] cannot be read: {error.what}") from error
+    return Request(tuple(done))
+
+
+def _tool(tool: Tool | Mapping[str, JSON], index: int) -> Tool:
+    if isinstance(tool, Tool):
+        return tool
+    inner = tool.get("function", tool)
+    if not isinstance(inner, Mapping) or not isinstance(inner.get("name"), str):
+        raise InvalidRequest(f"tools[{index}] has no name; give a Tool or OpenAI's form of a function.")
+    described = inner.get("description")
+    parameters = inner.get("parameters", inner.get("input_schema", {}))
+    strict = inner.get("strict")
+    return Tool(
+        cast("str", inner["name"]),
+        described if isinstance(described, str) else None,
+        cast("Mapping[str, JSON]", parameters if isinstance(parameters, Mapping) else {}),
+        strict if isinstance(strict, bool) else None,
+    )

@@ -1,0 +1,442 @@
+"""`ResilientModel`: what an application holds. It builds the plan and hands each call to the runtime; it decides nothing."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, TypeVar, cast, final
+
+from resilient_ai.core.classify import classify as classify_failure
+from resilient_ai.core.clock import SYSTEM_CLOCK, seeded
+from resilient_ai.core.deadline import earliest
+from resilient_ai.core.failure import FailureKind, Verdict, verdict_of
+from resilient_ai.engine.call import Call
+from resilient_ai.engine.plan import REASKS, Hop, Plan, check, digest
+from resilient_ai.errors import ConfigError
+from resilient_ai.messages import JSON, DataClassName, Message, Reply, Request, Tool
+from resilient_ai.policies.breaker import Breaker
+from resilient_ai.policies.budget import RetryBudget
+from resilient_ai.policies.fallback import OnInterrupt, WhenAllOpen, actions, one_of
+from resilient_ai.policies.limits import Concurrency, Limits
+from resilient_ai.policies.retry import Retry
+from resilient_ai.policies.timeouts import Timeouts
+from resilient_ai.runtime import observers as watchers
+from resilient_ai.runtime.aio import AioDriver
+from resilient_ai.runtime.blocking import BlockingDriver, drive
+from resilient_ai.runtime.orchestrate import run
+from resilient_ai.runtime.session import Session
+from resilient_ai.runtime.stream import AsyncStream, Stream
+from resilient_ai.state import model_state
+
+if TYPE_CHECKING:
+    import os
+
+    from resilient_ai.core.clock import Clock, Random
+    from resilient_ai.core.events import Observer
+    from resilient_ai.core.model import Model
+    from resilient_ai.health import ChainHealth
+    from resilient_ai.output import Expectation, OutputCheck
+
+T = TypeVar("T")
+
+Messages: TypeAlias = str | Request | Sequence["Message | Mapping[str, JSON]"]
+"""A question, a conversation in OpenAI's `{"role", "content"}` form or as `Message`s, or a whole `Request`."""
+ClassifyHook: TypeAlias = "Callable[[Exception], Verdict | FailureKind | str | None]"
+"""Reads an exception before the library does; None leaves it to the library."""
+
+DEADLINE_SECONDS: Final = 120.0
+"""Long enough for two whole answers with long outputs, short enough that somebody is still waiting."""
+
+_log: Final = logging.getLogger("resilient_ai")
+_numbers: Final = itertools.count(1)
+
+
+@final
+class ResilientModel:
+    """A chain of models that answers before its deadline, or fails with one typed error.
+
+    Safe to share between threads, tasks and event loops; state that models share (breaker, retry budget, pace) is shared by every chain
+    of the process that asks the same model with the same key.
+
+    Args:
+        chain: Who is asked, in order: names (`"openai:gpt-5.2"`), models, plain functions.
+        deadline: Seconds a call may take, over all attempts, pauses and models; above 0.
+        reserve: Seconds kept for each model behind the one being tried; None learns them from the models' own answers.
+        retry: How often and after what pause the same model is asked again.
+        timeouts: The clocks of one attempt; a model's own take precedence.
+        breaker: When a failing model is left alone.
+        budget: How many retries all callers of a model may spend together.
+        limits: How much is sent at a time.
+        on: What to do per failure kind instead of the default: `retry`, `next`, `raise` or `wait`.
+        on_interrupt: What to do when a stream breaks after content was delivered.
+        when_all_open: What to do when every breaker is open. `last_resort` asks the model on the device, or the last of several, all the
+            same; a chain of one remote model fails fast.
+        checks: Called with every answer; see `OutputCheck`.
+        observers: Called with every event of this chain, besides those `observe()` switched on.
+        classify: Reads an exception before the library does.
+        clock: Where time comes from; None is the system's.
+        name: The chain's name in telemetry and errors.
+        chance: Where jitter comes from; None is seeded by the system.
+
+    Raises:
+        ConfigError: A model cannot be built or the policies contradict each other; the text holds both numbers.
+    """
+
+    __slots__ = (
+        "_aio",
+        "_blocking",
+        "_chance",
+        "_checks",
+        "_classify",
+        "_expectation",
+        "_models",
+        "_observers",
+        "_options",
+        "_places",
+        "_plan",
+    )
+
+    def __init__(
+        self,
+        chain: str | Model | Callable[..., object] | Iterable[str | Model | Callable[..., object]],
+        *,
+        deadline: float = DEADLINE_SECONDS,
+        reserve: float | None = None,
+        retry: Retry = Retry(),  # noqa: B008 - frozen
+        timeouts: Timeouts = Timeouts(),  # noqa: B008 - frozen
+        breaker: Breaker = Breaker(),  # noqa: B008 - frozen
+        budget: RetryBudget = RetryBudget(),  # noqa: B008 - frozen
+        limits: Limits = Limits(),  # noqa: B008 - frozen
+        on: Mapping[str, str] | None = None,
+        on_interrupt: OnInterrupt = "raise",
+        when_all_open: WhenAllOpen = "last_resort",
+        checks: Sequence[OutputCheck] = (),
+        observers: Sequence[Observer] = (),
+        classify: ClassifyHook | None = None,
+        clock: Clock | None = None,
+        name: str = "default",
+        chance: Random | None = None,
+    ) -> None:
+        from resilient_ai.models.naming import model_of
+
+        one_of("on_interrupt", on_interrupt, ("raise", "restart", "continue"))
+        one_of("when_all_open", when_all_open, ("last_resort", "wait", "raise"))
+        if on_interrupt == "continue" and checks:
+            raise ConfigError(
+                "on_interrupt='continue' joins two models' answers, which no check can be held to; use 'restart' or 'raise'.",
+                key="on_interrupt",
+            )
+        time = clock or SYSTEM_CLOCK
+        members = [chain] if isinstance(chain, str) or not isinstance(chain, Iterable) else list(chain)
+        self._models: tuple[Model, ...] = tuple(map(model_of, members))
+        remapped = actions(on)
+        own = [getattr(model, "timeouts", None) or timeouts for model in self._models]
+        hops = tuple(
+            Hop(
+                index,
+                model,
+                model_state(model.key, f"{model.provider}:{model.name}", breaker, budget, limits, time),
+                clocks if clocks.attempt_was_chosen else clocks.capped(deadline),
+            )
+            for index, (model, clocks) in enumerate(zip(self._models, own, strict=True))
+        )
+        policy = digest(
+            name, [hop.label for hop in hops], deadline, reserve, retry, own, breaker, budget, limits, sorted(remapped.items()),
+            on_interrupt, when_all_open,
+        )  # fmt: skip
+        self._plan = check(
+            Plan(
+                name, hops, deadline, reserve, retry, timeouts, breaker, budget, limits, remapped, on_interrupt, when_all_open,
+                REASKS, policy,
+            )
+        )  # fmt: skip
+        self._places = Concurrency(limits)
+        self._checks = tuple(checks)
+        self._expectation: Expectation | None = _expectation(None, self._checks)
+        self._observers = tuple(observers)
+        self._classify = classify
+        self._aio = AioDriver(time)
+        self._blocking = BlockingDriver(time)
+        self._chance: Random = chance or seeded()
+        self._options: dict[str, object] = {}
+        worst = self._plan.worst_case()
+        _log.info(
+            "chain %s, policy %s: at most %s requests and %g s a call",
+            name,
+            policy,
+            worst.requests,
+            worst.seconds,
+        )
+
+    @classmethod
+    def from_config(
+        cls, path: str | os.PathLike[str] | None = None, *, chain: str | None = None, **overrides: object
+    ) -> ResilientModel:
+        """The chain `chain` of a configuration file.
+
+        Args:
+            path: The file; None looks at RESILIENT_AI_CONFIG, `./resilient.toml` and `[tool.resilient-ai]` in `./pyproject.toml`.
+            chain: The chain's name; None takes the only one, or `default`.
+            overrides: Arguments of `ResilientModel` that take precedence (`observers`, `checks`, `clock`, ...).
+
+        Raises:
+            ConfigError: The file is missing or wrong; the text names the line, the key and the nearest right one.
+        """
+        from resilient_ai.config.build import resilient_model
+        from resilient_ai.config.load import load_config
+
+        return resilient_model(load_config(path), chain, **overrides)
+
+    # --- calls --------------------------------------------------------------------------------------------------------
+
+    def generate(
+        self,
+        messages: Messages,
+        *,
+        output_type: type[T] | None = None,
+        deadline: float | None = None,
+        data_class: DataClassName | None = None,
+        tools: Sequence[Tool | Mapping[str, JSON]] = (),
+        **parameters: object,
+    ) -> Reply:
+        """The answer, blocking.
+
+        Args:
+            messages: What is asked.
+            output_type: A type the answer must fit; `reply.output` then holds it, validated.
+            deadline: Seconds this call may take, instead of the chain's.
+            data_class: How sensitive the content is; models not cleared for it are skipped.
+            tools: Functions the model may ask to have called.
+            parameters: Fields of `Request` (`max_tokens`, `temperature`, ...), and any others of the provider's own.
+
+        Raises:
+            InvalidRequest: The request cannot be sent to anybody.
+            CallError: No usable answer; see `resilient_ai.errors`. A chain of one model raises the model's own exception.
+        """
+        expectation = self._expect(output_type)
+        request = self._request(messages, expectation, data_class, tools, parameters)
+        call = self._call(request, deadline, self._blocking.clock, "chat")
+        return drive(run(call, self._blocking, self._places, self._judge, _check_of(expectation)))
+
+    async def agenerate(
+        self,
+        messages: Messages,
+        *,
+        output_type: type[T] | None = None,
+        deadline: float | None = None,
+        data_class: DataClassName | None = None,
+        tools: Sequence[Tool | Mapping[str, JSON]] = (),
+        **parameters: object,
+    ) -> Reply:
+        """The answer, asynchronous. Cancelling it ends the attempt under way and gives everything back.
+
+        Arguments and errors as for `generate`.
+        """
+        expectation = self._expect(output_type)
+        request = self._request(messages, expectation, data_class, tools, parameters)
+        call = self._call(request, deadline, self._aio.clock, "chat")
+        return await run(call, self._aio, self._places, self._judge, _check_of(expectation))
+
+    def stream(
+        self,
+        messages: Messages,
+        *,
+        output_type: type[T] | None = None,
+        deadline: float | None = None,
+        data_class: DataClassName | None = None,
+        tools: Sequence[Tool | Mapping[str, JSON]] = (),
+        **parameters: object,
+    ) -> Stream:
+        """The answer as it comes, blocking. Nothing is sent before the stream is entered or iterated.
+
+        Arguments as for `generate`.
+
+        Raises:
+            InvalidRequest: The request cannot be sent to anybody.
+            ConfigError: `on_interrupt="continue"` together with tools or `output_type`.
+        """
+        return Stream(
+            self._session(messages, output_type, deadline, data_class, tools, parameters, blocking=True)
+        )
+
+    def astream(
+        self,
+        messages: Messages,
+        *,
+        output_type: type[T] | None = None,
+        deadline: float | None = None,
+        data_class: DataClassName | None = None,
+        tools: Sequence[Tool | Mapping[str, JSON]] = (),
+        **parameters: object,
+    ) -> AsyncStream:
+        """The answer as it comes, asynchronous. Arguments and errors as for `stream`."""
+        return AsyncStream(
+            self._session(messages, output_type, deadline, data_class, tools, parameters, blocking=False)
+        )
+
+    # --- the chain itself ---------------------------------------------------------------------------------------------
+
+    def with_options(
+        self, *, deadline: float | None = None, data_class: DataClassName | None = None, **parameters: object
+    ) -> ResilientModel:
+        """A copy that uses other defaults for each call and shares all state, models and connections with this one.
+
+        Args:
+            deadline: Seconds a call may take.
+            data_class: How sensitive the content of its calls is.
+            parameters: Request parameters for every call (`temperature`, ...).
+        """
+        copy = object.__new__(ResilientModel)
+        for slot in ResilientModel.__slots__:
+            setattr(copy, slot, getattr(self, slot))
+        chosen = {"deadline": deadline, "data_class": data_class, **parameters}
+        copy._options = {
+            **self._options,
+            **{key: value for key, value in chosen.items() if value is not None},
+        }
+        if deadline is not None:
+            _positive(deadline)
+        return copy
+
+    def health(self) -> ChainHealth:
+        """How the chain and its models are now. Reads only; safe from any thread."""
+        from resilient_ai.health import chain_health
+
+        return chain_health(self._plan, self._places, self._blocking.clock.now())
+
+    def explain(self) -> str:
+        """The effective policy and its worst case (requests sent, seconds taken), for people."""
+        return self._plan.explain()
+
+    @property
+    def plan(self) -> Plan:
+        """The chain as built: its models and policies."""
+        return self._plan
+
+    def close(self) -> None:
+        """Closes connections and child processes. Idempotent; copies made by `with_options` share them. Models given as objects are closed too."""
+        for model in self._models:
+            model.close()
+
+    async def aclose(self) -> None:
+        """As `close`, and closes the asynchronous connections of the running loop."""
+        for model in self._models:
+            await model.aclose()
+
+    def __enter__(self) -> ResilientModel:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> ResilientModel:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        return f"ResilientModel({[hop.label for hop in self._plan.hops]}, name={self._plan.name!r})"
+
+    # --- one call -----------------------------------------------------------------------------------------------------
+
+    def _session(
+        self,
+        messages: Messages,
+        output_type: type[T] | None,
+        deadline: float | None,
+        data_class: DataClassName | None,
+        tools: Sequence[Tool | Mapping[str, JSON]],
+        parameters: dict[str, object],
+        *,
+        blocking: bool,
+    ) -> Session:
+        if self._plan.on_interrupt == "continue" and (output_type is not None or tools):
+            raise ConfigError(
+                "on_interrupt='continue' joins two models' answers; it cannot be combined with tools or output_type. "
+                "Use 'restart' or 'raise'.",
+                key="on_interrupt",
+            )
+        expectation = self._expect(output_type)
+        request = self._request(messages, expectation, data_class, tools, parameters)
+        driver = self._blocking if blocking else self._aio
+        call = self._call(request, deadline, driver.clock, "stream")
+        return Session(
+            call, driver, self._places, self._judge, _check_of(expectation), self._plan.on_interrupt
+        )
+
+    def _expect(self, output_type: object | None) -> Expectation | None:
+        return self._expectation if output_type is None else _expectation(output_type, self._checks)
+
+    def _call(
+        self, request: Request, deadline: float | None, clock: Clock, operation: Literal["chat", "stream"]
+    ) -> Call:
+        seconds = deadline or cast("float | None", self._options.get("deadline")) or self._plan.deadline
+        _positive(seconds)
+        watching = watchers.current() + self._observers
+        now = clock.now()
+        return Call(
+            self._plan,
+            request,
+            number=next(_numbers),
+            now=now,
+            until=earliest(clock, now, seconds),
+            chance=self._chance,
+            emit=partial(watchers.emit, watching) if watching else None,
+            operation=operation,
+        )
+
+    def _request(
+        self,
+        messages: Messages,
+        expectation: Expectation | None,
+        data_class: DataClassName | None,
+        tools: Sequence[Tool | Mapping[str, JSON]],
+        parameters: dict[str, object],
+    ) -> Request:
+        if self._options:
+            defaults = {
+                key: value for key, value in self._options.items() if key not in ("deadline", "data_class")
+            }
+            parameters = {**defaults, **parameters}
+            data_class = data_class or cast("DataClassName | None", self._options.get("data_class"))
+        from resilient_ai.asking import request_of
+
+        schema = None if expectation is None else expectation.schema
+        return request_of(messages, tools, parameters, data_class, schema)
+
+    def _judge(self, error: Exception) -> Verdict:
+        if self._classify is not None:
+            try:
+                verdict = self._classify(error)
+            except Exception as failure:  # noqa: BLE001 - a hook must not turn a failure into another
+                _log.warning(
+                    "the classify hook raised %s; the library's own reading is used", type(failure).__name__
+                )
+                verdict = None
+            if isinstance(verdict, Verdict):
+                return verdict
+            if verdict is not None:
+                return verdict_of(FailureKind(verdict), reasons=("the classify hook",))
+        return classify_failure(error, clock=self._blocking.clock)
+
+
+def _expectation(output_type: object | None, checks: tuple[OutputCheck, ...]) -> Expectation | None:
+    if output_type is None and not checks:
+        return None
+    from resilient_ai.output import Expectation
+
+    return Expectation(output_type, checks)
+
+
+def _check_of(expectation: Expectation | None) -> Callable[[Reply], Reply] | None:
+    return None if expectation is None else expectation.check
+
+
+def _positive(deadline: float) -> None:
+    if not deadline > 0:
+        raise ConfigError(
+            f"deadline is {deadline!r}; it must be a number of seconds above 0.", key="deadline"
+        )

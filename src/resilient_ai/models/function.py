@@ -1,0 +1,290 @@
+"""A plain function as a model: a rule, a cache, a smaller model behind another library."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import itertools
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Final, cast, final
+
+from resilient_ai.core.deadline import AttemptTimeout
+from resilient_ai.core.model import Traits
+from resilient_ai.errors import ConfigError
+from resilient_ai.messages import Chunk, Reply
+
+if TYPE_CHECKING:
+    from resilient_ai.core.model import ChunkSource, Scope
+    from resilient_ai.messages import Request
+
+_serial: Final = itertools.count(1)
+TYPICAL_SECONDS: Final = 1.0
+
+
+@final
+class FunctionModel:
+    """A function that answers: sync or async, whole or as a generator of text.
+
+    The function gets the text of the last user turn; one whose first parameter is annotated `Request` gets the whole request.
+    It returns text, a `Reply`, or any other value, which becomes `Reply.output`.
+
+    Called from a blocking call, an asynchronous function runs in an event loop of its own. Called from an asynchronous call, a
+    blocking function runs in a thread so that the loop goes on. The time of a blocking function is cooperative: nothing can end it, it
+    can only be left behind (asynchronous call), or its late answer be flagged `late` (blocking call). It can read the instant it
+    should end by from `resilient_ai.remaining_seconds()`.
+
+    Args:
+        function: What answers.
+        name: Its name in history and telemetry; None takes the function's own.
+        typical_seconds: What an answer usually takes, until that has been measured.
+        local: It stays on this device; None takes True.
+        data_classes: Data classes it may see; None means all.
+
+    Raises:
+        ConfigError: It is not callable.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., object],
+        *,
+        name: str | None = None,
+        typical_seconds: float = TYPICAL_SECONDS,
+        local: bool = False,
+        data_classes: Sequence[str] | None = None,
+    ) -> None:
+        if not callable(function):
+            raise ConfigError(
+                f"A {type(function).__name__} is not a function; give a callable, a model or a name."
+            )
+        self._function = function
+        self._name = name or getattr(function, "__name__", None) or type(function).__name__
+        self._key = f"function:{self._name}#{next(_serial)}"
+        allowed = None if data_classes is None else frozenset(cast("Sequence[Any]", data_classes))
+        self._traits = Traits(local=local, typical_seconds=typical_seconds, data_classes=allowed)
+        called = function if inspect.isroutine(function) else getattr(function, "__call__", function)  # noqa: B004 - the bound method is inspected
+        self._asynchronous = inspect.iscoroutinefunction(called)
+        self._generator = inspect.isgeneratorfunction(called)
+        self._async_generator = inspect.isasyncgenfunction(called)
+        self._takes_request = _takes_request(called)
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def provider(self) -> str:
+        return "function"
+
+    @property
+    def key(self) -> str:
+        return self._key
+
+    @property
+    def traits(self) -> Traits:
+        return self._traits
+
+    def __repr__(self) -> str:
+        return f"FunctionModel({self._name!r})"
+
+    async def answer(self, request: Request, scope: Scope) -> Reply:
+        """Calls the function once.
+
+        Raises:
+            Exception: What the function raises.
+        """
+        value = await self._call(self._argument(request), scope)
+        if scope.blocking and scope.remaining() < 0 and isinstance(value, str | Reply):
+            reply = self._reply(value)
+            from dataclasses import replace
+
+            return replace(reply, flags=(*reply.flags, "late"))
+        return self._reply(value)
+
+    async def open(self, request: Request, scope: Scope) -> ChunkSource:
+        """Calls the function once; a generator's pieces become chunks, any other answer is one chunk."""
+        argument = self._argument(request)
+        if self._generator:
+            return _Pieces(cast("Iterator[object]", self._function(argument)), scope)
+        if self._async_generator:
+            return _AsyncPieces(cast("AsyncIterator[object]", self._function(argument)), scope)
+        return _Pieces(iter([self._reply(await self._call(argument, scope))]), scope)
+
+    def close(self) -> None:
+        """Does nothing: the function is the caller's."""
+
+    async def aclose(self) -> None:
+        """Does nothing: the function is the caller's."""
+
+    def _argument(self, request: Request) -> object:
+        if self._takes_request:
+            return request
+        users = [message for message in request.messages if message.role == "user"]
+        return (users or list(request.messages))[-1].text if request.messages else ""
+
+    async def _call(self, argument: object, scope: Scope) -> object:
+        if self._generator or self._async_generator:
+            return await self._joined(argument, scope)
+        if self._asynchronous:
+            work = cast("Coroutine[Any, Any, object]", self._function(argument))
+            return _run_blocking(work, scope) if scope.blocking else await work
+        if scope.blocking:
+            return self._function(argument)
+        result = await asyncio.to_thread(self._function, argument)
+        return await cast("Any", result) if inspect.isawaitable(result) else result
+
+    async def _joined(self, argument: object, scope: Scope) -> str:
+        pieces = self._function(argument)
+        if self._generator:
+
+            def join() -> str:
+                return "".join(str(piece) for piece in cast("Iterator[object]", pieces))
+
+            return join() if scope.blocking else await asyncio.to_thread(join)
+
+        async def collect() -> str:
+            return "".join([str(piece) async for piece in cast("AsyncIterator[object]", pieces)])
+
+        return cast("str", _run_blocking(collect(), scope)) if scope.blocking else await collect()
+
+    def _reply(self, value: object) -> Reply:
+        if isinstance(value, Reply):
+            return value if value.model else _named(value, self._name)
+        if isinstance(value, str):
+            return Reply(text=value, model=self._name, provider="function", raw=value)
+        from resilient_ai.models.wire.jsonbody import encode
+
+        try:
+            text = encode(value).decode()
+        except (TypeError, ValueError):
+            text = str(value)
+        return Reply(text=text, output=value, model=self._name, provider="function", raw=value)
+
+
+@final
+class _Pieces:
+    """A stream from a blocking iterator."""
+
+    __slots__ = ("_pieces", "_scope")
+
+    def __init__(self, pieces: Iterator[object], scope: Scope) -> None:
+        self._pieces = pieces
+        self._scope = scope
+
+    async def receive(self, until: float) -> Sequence[Chunk] | None:
+        if self._scope.blocking:
+            if self._scope.clock.now() > until:
+                raise AttemptTimeout
+            piece = next(self._pieces, _END)
+        else:
+            piece = await asyncio.to_thread(next, self._pieces, _END)
+        return None if piece is _END else _chunks(piece)
+
+    async def aclose(self) -> None:
+        self.abandon()
+
+    def abandon(self) -> None:
+        close = getattr(self._pieces, "close", None)
+        if close is not None:
+            close()
+
+
+@final
+class _AsyncPieces:
+    """A stream from an asynchronous iterator."""
+
+    __slots__ = ("_pieces", "_runner", "_scope")
+
+    def __init__(self, pieces: AsyncIterator[object], scope: Scope) -> None:
+        self._pieces = pieces
+        self._scope = scope
+        self._runner: asyncio.Runner | None = None
+
+    async def receive(self, until: float) -> Sequence[Chunk] | None:
+        if not self._scope.blocking:
+            piece = await anext(self._pieces, _END)
+        else:
+            _refuse_running_loop()
+            if self._runner is None:
+                self._runner = asyncio.Runner()
+            left = until - self._scope.clock.now()
+            piece = self._runner.run(_within(cast("Any", anext(self._pieces, _END)), left))
+        return None if piece is _END else _chunks(piece)
+
+    async def aclose(self) -> None:
+        close = getattr(self._pieces, "aclose", None)
+        if self._scope.blocking:
+            if self._runner is not None:
+                if close is not None:
+                    self._runner.run(close())
+                self._runner.close()
+                self._runner = None
+        elif close is not None:
+            await close()
+
+    def abandon(self) -> None:
+        if self._runner is not None:
+            self._runner.close()
+            self._runner = None
+
+
+_END: Final = object()
+
+
+def _chunks(piece: object) -> Sequence[Chunk]:
+    if isinstance(piece, Chunk):
+        return [piece]
+    if isinstance(piece, Reply):
+        from resilient_ai.models.wire.assembly import chunks_of
+
+        return chunks_of(piece)
+    return [Chunk(text=str(piece))]
+
+
+def _named(reply: Reply, name: str) -> Reply:
+    from dataclasses import replace
+
+    return replace(reply, model=name, provider=reply.provider or "function")
+
+
+def _takes_request(function: Callable[..., object]) -> bool:
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        return False
+    annotation = parameters[0].annotation if parameters else None
+    if isinstance(annotation, str):
+        return annotation.rpartition(".")[2].strip("'\"") == "Request"
+    return getattr(annotation, "__name__", None) == "Request"
+
+
+def _run_blocking(work: Coroutine[Any, Any, object], scope: Scope) -> object:
+    """Runs an asynchronous function to its end in a loop of its own, bounded by the attempt's time."""
+    try:
+        _refuse_running_loop()
+    except ConfigError:
+        work.close()
+        raise
+    with asyncio.Runner() as runner:
+        return runner.run(_within(work, scope.remaining()))
+
+
+async def _within(work: Coroutine[Any, Any, object], seconds: float) -> object:
+    bound = asyncio.timeout(max(0.0, seconds))
+    try:
+        async with bound:
+            return await work
+    except TimeoutError as error:
+        if bound.expired():
+            raise AttemptTimeout from error
+        raise
+
+
+def _refuse_running_loop() -> None:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise ConfigError(
+        "An asynchronous function cannot answer a blocking call inside a running event loop; use agenerate or astream there."
+    )

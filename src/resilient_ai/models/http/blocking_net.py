@@ -1,0 +1,141 @@
+"""Blocking sockets whose every operation ends when the attempt's time does.
+
+httpx has read, write and connect timeouts but none for the whole: a server that drips one byte a second defeats them all. Clamping each
+operation to what is left bounds the whole to within one operation, TLS included. What it cannot bound is the name lookup
+of the operating system, which has no timeout.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+from typing import TYPE_CHECKING, Final, final
+
+from resilient_ai.core.deadline import AttemptTimeout
+from resilient_ai.models.http.scoped import connect_seconds, mark_sent, remaining
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Iterable
+
+_NO_DELAY: Final = (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+@final
+class ClampedStream:
+    """A connected socket, plain or TLS, as httpcore's network streams are."""
+
+    __slots__ = ("_socket",)
+
+    def __init__(self, connected: socket.socket) -> None:
+        self._socket = connected
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        self._socket.settimeout(_least(timeout, remaining()))
+        try:
+            return self._socket.recv(max_bytes)
+        except TimeoutError as error:
+            raise AttemptTimeout from error
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        if not buffer:
+            return
+        self._socket.settimeout(_least(timeout, remaining()))
+        mark_sent()
+        try:
+            self._socket.sendall(buffer)
+        except TimeoutError as error:
+            raise AttemptTimeout from error
+        except (BrokenPipeError, ConnectionResetError):
+            # The server stopped reading, perhaps after an early answer: whatever it said is read next.
+            return
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> ClampedStream:
+        self._socket.settimeout(_least(timeout, connect_seconds()))
+        try:
+            return ClampedStream(ssl_context.wrap_socket(self._socket, server_hostname=server_hostname))
+        except TimeoutError as error:
+            self._socket.close()
+            raise AttemptTimeout("connect", sent=False) from error
+        except BaseException:
+            self._socket.close()
+            raise
+
+    def get_extra_info(self, info: str) -> object:
+        if info == "ssl_object":
+            return self._socket if hasattr(self._socket, "selected_alpn_protocol") else None
+        if info == "socket":
+            return self._socket
+        if info == "is_readable":
+            return _readable(self._socket)
+        return None
+
+
+@final
+class ClampedBackend:
+    """Connects sockets, as httpcore's network backends do. Stateless."""
+
+    __slots__ = ()
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[tuple[int, int, int]] | None = None,
+    ) -> ClampedStream:
+        source = None if local_address is None else (local_address, 0)
+        try:
+            connected = socket.create_connection((host, port), _least(timeout, connect_seconds()), source)
+        except TimeoutError as error:
+            raise AttemptTimeout("connect", sent=False) from error
+        for option in (_NO_DELAY, *(socket_options or ())):
+            connected.setsockopt(*option)
+        return ClampedStream(connected)
+
+    def connect_unix_socket(
+        self,
+        path: str,
+        timeout: float | None = None,
+        socket_options: Iterable[tuple[int, int, int]] | None = None,
+    ) -> ClampedStream:
+        connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            for option in socket_options or ():
+                connected.setsockopt(*option)
+            connected.settimeout(_least(timeout, connect_seconds()))
+            connected.connect(path)
+        except TimeoutError as error:
+            connected.close()
+            raise AttemptTimeout("connect", sent=False) from error
+        except BaseException:
+            connected.close()
+            raise
+        return ClampedStream(connected)
+
+    def sleep(self, seconds: float) -> None:
+        raise NotImplementedError("retries belong to the policy, not to the connection pool")
+
+
+def _least(one: float | None, other: float | None) -> float | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return min(one, other)
+
+
+def _readable(connected: socket.socket) -> bool:
+    """An idle connection that has something to say was closed by the server."""
+    descriptor = connected.fileno()
+    if descriptor < 0:
+        return True
+    if hasattr(select, "poll"):
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        return bool(poll.poll(0))
+    return bool(select.select([descriptor], [], [], 0)[0])

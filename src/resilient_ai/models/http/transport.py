@@ -1,0 +1,373 @@
+"""One provider's origin, spoken to in either colour over connections that are kept alive."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import weakref
+from collections.abc import AsyncIterator, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final, cast, final
+from urllib.parse import urlsplit
+
+from resilient_ai.errors import ConfigError
+from resilient_ai.models.http.aio_net import AioBackend
+from resilient_ai.models.http.blocking_net import ClampedBackend
+from resilient_ai.models.http.connect import engine, make_pool
+from resilient_ai.models.http.decoding import inflater
+from resilient_ai.models.http.scoped import CURRENT, UNTIL
+from resilient_ai.models.wire import Malformed
+
+if TYPE_CHECKING:
+    from resilient_ai.core.model import Scope
+
+MAX_BODY_BYTES: Final = 16 * 1024 * 1024
+"""Decoded bytes of a whole answer; the longest answers of today's models are below 1 MiB."""
+MAX_STREAM_BYTES: Final = 256 * 1024 * 1024
+"""Decoded bytes of a whole stream: a backstop, the answer itself is bounded where it is put together."""
+MAX_HEADERS: Final = 200
+"""Headers of an answer that are read; providers send about 24."""
+
+
+@final
+class Response:
+    """A whole answer: `status`, `headers` (lower-case names), `body` decoded."""
+
+    __slots__ = ("body", "headers", "status")
+
+    def __init__(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+
+
+@final
+class Exchange:
+    """An answer that is coming in. Closed exactly once by whoever opened it."""
+
+    __slots__ = ("_close", "_inflate", "_left_bytes", "_pieces", "_scope", "headers", "status")
+
+    def __init__(
+        self, scope: Scope, status: int, headers: dict[str, str], pieces: object, close: object
+    ) -> None:
+        self._scope = scope
+        self.status = status
+        self.headers = headers
+        self._pieces = pieces
+        self._close = close
+        self._left_bytes = MAX_STREAM_BYTES
+        self._inflate = inflater(headers.get("content-encoding", ""), MAX_STREAM_BYTES)
+
+    async def read(self, until: float) -> bytes | None:
+        """The next decoded bytes (perhaps none of them), or None at the end of the body.
+
+        Args:
+            until: The instant a blocking read ends by; an asynchronous one is cancelled by the runtime.
+
+        Raises:
+            Malformed, Truncated: The encoding is broken or the bound is passed.
+            Exception: What the connection raised.
+        """
+        tokens = CURRENT.set(self._scope), UNTIL.set(until)
+        try:
+            if self._scope.blocking:
+                data = next(cast("Iterator[bytes]", self._pieces), None)
+            else:
+                data = await anext(cast("AsyncIterator[bytes]", self._pieces), None)
+        finally:
+            CURRENT.reset(tokens[0])
+            UNTIL.reset(tokens[1])
+        if data is None:
+            if self._inflate is not None:
+                self._inflate.end()
+            return None
+        if self._inflate is not None:
+            return self._inflate.feed(data)
+        self._left_bytes -= len(data)
+        if self._left_bytes < 0:
+            raise Malformed("the body is larger than the bound")
+        return data
+
+    async def body(self, limit_bytes: int) -> bytes:
+        """The rest of the body.
+
+        Raises:
+            Malformed: It is longer than `limit_bytes`, or its encoding is broken.
+            Exception: What the connection raised.
+        """
+        parts: list[bytes] = []
+        size = 0
+        while (data := await self.read(self._scope.until)) is not None:
+            size += len(data)
+            if size > limit_bytes:
+                raise Malformed(f"the body is larger than {limit_bytes} bytes")
+            parts.append(data)
+        return b"".join(parts)
+
+    async def aclose(self) -> None:
+        """Gives the connection back, or closes it if the answer was not read to its end. Idempotent."""
+        close = self._close
+        self._close = None
+        if close is None:
+            return
+        result = cast("Any", close)()
+        if not self._scope.blocking:
+            await result
+
+    def abandon(self) -> None:
+        """Closes without waiting. Asynchronous: called in the loop of the exchange, or after it has closed."""
+        close = self._close
+        self._close = None
+        if close is None:
+            return
+        if self._scope.blocking:
+            cast("Any", close)()
+            return
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return  # the loop is gone, and its connections with it
+        task = loop.create_task(cast("Any", close)())
+        _closing.add(task)
+        task.add_done_callback(_closing.discard)
+
+
+_closing: set[asyncio.Task[None]] = set()
+"""Closings under way: a loop holds its tasks only weakly."""
+
+
+@final
+class Transport:
+    """One origin: `base_url`, headers sent with every request, and connections. Safe to share between threads, tasks, loops and forks.
+
+    A connection pool belongs to a process, an asynchronous one to its loop as well; each is made at its first use.
+
+    Args:
+        base_url: Everything before the path of a request, for example `https://api.example.com/v1`.
+        headers: Sent with every request; names in lower case.
+        uds: A unix socket to connect to instead of the host in `base_url`.
+        http_client: An httpx or httpx2 client to send with, owned by the caller. Its own timeouts bound each operation to the time
+            the attempt has left, but, without our sockets below it, a blocking call is not bounded as a whole.
+
+    Raises:
+        ConfigError: `base_url` is not an http(s) address without credentials and query.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        headers: Mapping[str, str],
+        uds: str | None = None,
+        http_client: object | None = None,
+    ) -> None:
+        parts = urlsplit(base_url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ConfigError("base_url must start with http:// or https:// and name a host.", key="base_url")
+        if parts.username is not None or parts.query or parts.fragment:
+            raise ConfigError(
+                "base_url must hold no credentials and no query; give the key as api_key, it is sent in a header.",
+                key="base_url",
+            )
+        self._scheme = parts.scheme
+        self.host: str = parts.hostname
+        self.port: int = parts.port or (443 if parts.scheme == "https" else 80)
+        self._base = base_url.rstrip("/")
+        self._uds = uds
+        self._client = http_client
+        host = parts.netloc.encode("ascii")
+        plain = {"host": None, "accept-encoding": b"identity", "content-type": b"application/json"}
+        self._headers: list[tuple[bytes, bytes]] = [(b"host", host)]
+        for name, value in plain.items():
+            if value is not None and name not in headers:
+                self._headers.append((name.encode(), value))
+        self._headers += [(name.encode("ascii"), value.encode("latin-1")) for name, value in headers.items()]
+        self._urls: dict[str, object] = {}
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+        self._pool: object | None = None
+        self._pools: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, object] = (
+            weakref.WeakKeyDictionary()
+        )
+
+    def has_header(self, name: str) -> bool:
+        """A header of this (lower-case) name is sent with every request."""
+        return any(known == name.encode() for known, _ in self._headers)
+
+    async def open(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None,
+        scope: Scope,
+        headers: Mapping[str, str] | None = None,
+    ) -> Exchange:
+        """Sends a request and returns once the answer's head is in.
+
+        Raises:
+            AttemptTimeout: The attempt's time was up (blocking), or a connection took longer than `scope.connect`.
+            Exception: What the connection raised; `core.classify` reads it.
+        """
+        token = CURRENT.set(scope)
+        try:
+            if self._client is not None:
+                return await self._open_by_client(method, path, body, scope, headers)
+            return await self._open(method, path, body, scope, headers)
+        finally:
+            CURRENT.reset(token)
+
+    async def exchange(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None,
+        scope: Scope,
+        headers: Mapping[str, str] | None = None,
+        *,
+        limit_bytes: int = MAX_BODY_BYTES,
+    ) -> Response:
+        """Sends a request and reads the whole answer, at most `limit_bytes` of it decoded.
+
+        Raises:
+            Malformed: The answer is larger than that, or its encoding is broken.
+            Exception: As for `open`.
+        """
+        opened = await self.open(method, path, body, scope, headers)
+        try:
+            scope.notes["status"] = opened.status
+            whole = await opened.body(limit_bytes)
+        except BaseException:
+            await _close_firmly(opened)
+            raise
+        await opened.aclose()
+        return Response(opened.status, opened.headers, whole)
+
+    def close(self) -> None:
+        """Closes idle blocking connections. Asynchronous ones are closed by `aclose` in their loop. Idempotent."""
+        with self._lock:
+            pool, self._pool = self._pool, None
+        if pool is not None:
+            cast("Any", pool).close()
+
+    async def aclose(self) -> None:
+        """Closes the connections of the running loop, and the blocking ones. Idempotent."""
+        pool = self._pools.pop(asyncio.get_running_loop(), None)
+        if pool is not None:
+            await cast("Any", pool).aclose()
+        self.close()
+
+    async def _open(
+        self, method: str, path: str, body: bytes | None, scope: Scope, headers: Mapping[str, str] | None
+    ) -> Exchange:
+        core = engine()
+        url = self._urls.get(path)
+        if url is None:
+            url = core.URL(self._base + path)
+            if len(self._urls) < 64:
+                self._urls[path] = url
+        sent = list(self._headers)
+        if headers:
+            sent += [(name.encode("ascii"), value.encode("latin-1")) for name, value in headers.items()]
+        if body is not None:
+            sent.append((b"content-length", b"%d" % len(body)))
+        request = core.Request(method, url, headers=sent, content=body)
+        if scope.blocking:
+            response = self._blocking_pool().handle_request(request)
+            return Exchange(
+                scope, response.status, _head(response.headers), iter(response.stream), response.close
+            )
+        response = await self._aio_pool().handle_async_request(request)
+        return Exchange(
+            scope, response.status, _head(response.headers), aiter(response.stream), response.aclose
+        )
+
+    async def _open_by_client(
+        self, method: str, path: str, body: bytes | None, scope: Scope, headers: Mapping[str, str] | None
+    ) -> Exchange:
+        client = cast("Any", self._client)
+        asynchronous = hasattr(client, "aclose")
+        if asynchronous == scope.blocking:
+            have, want, use = (
+                ("asynchronous", "a blocking", "agenerate or astream")
+                if asynchronous
+                else ("blocking", "an asynchronous", "generate or stream")
+            )
+            raise ConfigError(
+                f"The http_client given is {have}; this is {want} call. Use {use}, or give a client of the other kind.",
+                key="http_client",
+            )
+        left = max(0.001, scope.remaining())
+        timeout = {"connect": min(scope.connect, left), "read": left, "write": left, "pool": left}
+        sent = [(name, value) for name, value in self._headers if name != b"host"]
+        if headers:
+            sent += [(name.encode("ascii"), value.encode("latin-1")) for name, value in headers.items()]
+        request = client.build_request(
+            method, self._base + path, content=body, headers=sent, extensions={"timeout": timeout}
+        )
+        scope.notes["sent"] = True
+        if asynchronous:
+            response = await client.send(request, stream=True, follow_redirects=False)
+            return Exchange(
+                scope,
+                response.status_code,
+                _head(response.headers.raw),
+                response.aiter_raw(),
+                response.aclose,
+            )
+        response = client.send(request, stream=True, follow_redirects=False)
+        return Exchange(
+            scope, response.status_code, _head(response.headers.raw), response.iter_raw(), response.close
+        )
+
+    def _blocking_pool(self) -> Any:
+        self._notice_fork()
+        pool = self._pool
+        if pool is None:
+            with self._lock:
+                if self._pool is None:
+                    self._pool = make_pool(
+                        asynchronous=False,
+                        scheme=self._scheme,
+                        host=self.host,
+                        uds=self._uds,
+                        backend=ClampedBackend(),
+                    )
+                pool = self._pool
+        return pool
+
+    def _aio_pool(self) -> Any:
+        self._notice_fork()
+        loop = asyncio.get_running_loop()
+        pool = self._pools.get(loop)
+        if pool is None:
+            pool = self._pools[loop] = make_pool(
+                asynchronous=True, scheme=self._scheme, host=self.host, uds=self._uds, backend=AioBackend()
+            )
+        return pool
+
+    def _notice_fork(self) -> None:
+        """A forked child must not write into its parent's connections."""
+        if self._pid != os.getpid():
+            self._lock = threading.Lock()
+            self._pool = None
+            self._pools = weakref.WeakKeyDictionary()
+            self._pid = os.getpid()
+
+
+async def _close_firmly(exchange: Exchange) -> None:
+    """Closes an exchange that failed, even if the closing itself is cancelled."""
+    try:
+        await exchange.aclose()
+    except BaseException:
+        exchange.abandon()
+        raise
+
+
+def _head(raw: list[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Headers by lower-case name; repeated ones are joined, as HTTP allows."""
+    headers: dict[str, str] = {}
+    for name, value in raw[:MAX_HEADERS]:
+        key = name.decode("latin-1").lower()
+        text = value.decode("latin-1")
+        headers[key] = f"{headers[key]}, {text}" if key in headers else text
+    return headers

@@ -1,0 +1,369 @@
+"""A model behind an HTTP API: one wire format, one origin, one credential."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, final
+
+from resilient_ai.core.classify import classify
+from resilient_ai.core.deadline import AttemptTimeout
+from resilient_ai.core.failure import FailureKind, Verdict, verdict_of
+from resilient_ai.core.model import Price, Traits
+from resilient_ai.errors import ModelError, ResilientError
+from resilient_ai.models.http import Exchange, Transport
+from resilient_ai.models.wire import Codec, ReportedError, StreamDecoder, Truncated, Unportable, WireError
+from resilient_ai.models.wire.flags import flags_of
+
+if TYPE_CHECKING:
+    from resilient_ai.core.model import ChunkSource, Scope
+    from resilient_ai.messages import Chunk, DataClassName, Reply, Request
+    from resilient_ai.models.credential import Credential
+    from resilient_ai.policies.timeouts import Timeouts
+
+MAX_ERROR_BODY_BYTES: Final = 64 * 1024
+DRAIN_SECONDS: Final = 0.05
+"""How long the end of a finished stream is waited for, so that its connection can be used again. A server that keeps the
+connection open after its last event costs this much and its connection, not the deadline."""
+REQUEST_ID_HEADERS: Final = (
+    "x-request-id",
+    "request-id",
+    "apim-request-id",
+    "x-amzn-requestid",
+    "x-goog-request-id",
+    "cf-ray",
+)
+MENDING: Final[Mapping[FailureKind, str]] = {
+    FailureKind.AUTHENTICATION: "check the API key and what it may do",
+    FailureKind.QUOTA_EXHAUSTED: "the account's quota is spent: raise it or pay",
+    FailureKind.MODEL_UNAVAILABLE: "check the model's name and that the account has access to it",
+    FailureKind.CONTEXT_OVERFLOW: "shorten the request or use a model with a larger context window",
+    FailureKind.BAD_REQUEST: "the request itself is wrong: see .body for the provider's words",
+    FailureKind.CONNECTION: "check the network, the address and the proxy",
+}
+
+
+class RemoteModel:
+    """A model asked over HTTP. Safe to share between threads, tasks, loops and forks.
+
+    Made by its subclasses, one a provider, which add nothing but defaults.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        provider: str,
+        codec: Codec,
+        base_url: str,
+        credential: Credential,
+        authorise: Callable[[str], Mapping[str, str]],
+        headers: Mapping[str, str],
+        http_client: object | None = None,
+        context_tokens: int | None = None,
+        data_classes: Iterable[DataClassName] | None = None,
+        timeouts: Timeouts | None = None,
+        price: Price | None = None,
+        uds: str | None = None,
+        traits: Traits | None = None,
+    ) -> None:
+        self._name = name
+        self._provider = provider
+        self._codec = codec
+        self._credential = credential
+        self._authorise = authorise
+        self._transport = Transport(base_url, headers=headers, uds=uds, http_client=http_client)
+        self.timeouts = timeouts
+        base = traits or Traits()
+        self._traits = replace(
+            base,
+            context_tokens=context_tokens,
+            data_classes=None if data_classes is None else frozenset(data_classes),
+            price=price,
+            server_address=self._transport.host,
+            server_port=self._transport.port,
+            wire=codec.format,
+        )
+        self._key = f"{provider}:{name}@{base_url.rstrip('/')}#{credential.identity}"
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def provider(self) -> str:
+        return self._provider
+
+    @property
+    def key(self) -> str:
+        return self._key
+
+    @property
+    def traits(self) -> Traits:
+        return self._traits
+
+    @property
+    def codec(self) -> Codec:
+        """The wire format it speaks."""
+        return self._codec
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._name!r}, base_url={self._transport.host!r})"
+
+    async def answer(self, request: Request, scope: Scope) -> Reply:
+        """One attempt at a whole answer.
+
+        Raises:
+            ModelError: It failed; `verdict` says how.
+            AttemptTimeout: Its time was up.
+        """
+        key = self._credential.current() if self._credential else None
+        headers: Mapping[str, str] = {}
+        try:
+            encoded = self._codec.encode_request(request, model=self._name, stream=False)
+            response = await self._transport.exchange(
+                "POST",
+                self._codec.path(self._name, stream=False),
+                encoded.body,
+                scope,
+                self._authorise(key) if key is not None else None,
+            )
+            headers = response.headers
+            self._note(scope, headers)
+            if not 200 <= response.status < 300:
+                raise self._refused(response.status, headers, response.body, scope, key)
+            reply = self._codec.decode_reply(response.body)
+        except Exception as error:  # noqa: BLE001 - raised again under its type
+            raise self._typed(error, scope, headers, key) from _cause(error)
+        return self._finished(request, reply, scope, encoded.dropped)
+
+    async def open(self, request: Request, scope: Scope) -> ChunkSource:
+        """One attempt at a streamed answer.
+
+        Raises:
+            ModelError: It failed before a stream began.
+            AttemptTimeout: Its time was up.
+        """
+        key = self._credential.current() if self._credential else None
+        headers: Mapping[str, str] = {}
+        exchange: Exchange | None = None
+        try:
+            encoded = self._codec.encode_request(request, model=self._name, stream=True)
+            exchange = await self._transport.open(
+                "POST",
+                self._codec.path(self._name, stream=True),
+                encoded.body,
+                scope,
+                self._authorise(key) if key is not None else None,
+            )
+            headers = exchange.headers
+            self._note(scope, headers)
+            scope.notes["status"] = exchange.status
+            if encoded.dropped:
+                scope.notes["flags"] = tuple(f"dropped:{name}" for name in encoded.dropped)
+            if not 200 <= exchange.status < 300:
+                body = await exchange.body(MAX_ERROR_BODY_BYTES)
+                raise self._refused(exchange.status, headers, body, scope, key)
+        except BaseException as error:
+            if exchange is not None:
+                try:
+                    await exchange.aclose()
+                except BaseException:
+                    exchange.abandon()
+                    raise
+            if not isinstance(error, Exception):
+                raise
+            raise self._typed(error, scope, headers, key) from _cause(error)
+        return _RemoteStream(self, exchange, self._codec.stream_decoder(), scope, key)
+
+    def close(self) -> None:
+        """Closes idle blocking connections. Idempotent; the model may be used again."""
+        self._transport.close()
+
+    async def aclose(self) -> None:
+        """Closes the connections of the running loop, and the blocking ones."""
+        await self._transport.aclose()
+
+    # --- one attempt's result, typed ----------------------------------------------------------------------------------
+
+    def _finished(self, request: Request, reply: Reply, scope: Scope, dropped: Sequence[str]) -> Reply:
+        flags = flags_of(request, reply, model=self._name)
+        if dropped:
+            flags = (*flags, *(f"dropped:{name}" for name in dropped))
+        request_id = scope.notes.get("request_id")
+        return replace(
+            reply,
+            provider=self._provider,
+            model=reply.model or self._name,
+            flags=flags,
+            request_id=request_id if isinstance(request_id, str) else reply.request_id,
+        )
+
+    def _note(self, scope: Scope, headers: Mapping[str, str]) -> None:
+        for name in REQUEST_ID_HEADERS:
+            if name in headers:
+                scope.notes["request_id"] = headers[name][:128]
+                return
+
+    def _refused(
+        self, status: int, headers: Mapping[str, str], body: bytes, scope: Scope, key: str | None
+    ) -> ModelError:
+        body = body[:MAX_ERROR_BODY_BYTES]
+        verdict = classify(
+            status=status, headers=headers, body=body, provider=self._provider, clock=scope.clock
+        )
+        return self._error(verdict, scope, key, body=body)
+
+    def _typed(
+        self, error: Exception, scope: Scope, headers: Mapping[str, str], key: str | None
+    ) -> Exception:
+        """`error` as a caller may meet it: one of this library's, with the original as its cause."""
+        if isinstance(error, ResilientError | AttemptTimeout):
+            return error
+        if isinstance(error, ReportedError):
+            verdict = classify(
+                status=error.status or 200,
+                headers=headers,
+                body=error.body,
+                provider=self._provider,
+                in_stream=True,
+                clock=scope.clock,
+            )
+            return self._error(verdict, scope, key, body=error.body[:MAX_ERROR_BODY_BYTES])
+        if isinstance(error, Unportable):
+            # Nothing is wrong with the request: it only cannot be said in this format.
+            verdict = replace(
+                verdict_of(FailureKind.BAD_REQUEST, sent=False, reasons=("not portable",)), next_model=True
+            )
+            return self._error(
+                verdict, scope, key, what=f"the request cannot be moved to this model: {error.what}"
+            )
+        if isinstance(error, Truncated):
+            verdict = verdict_of(
+                FailureKind.CONNECTION, sent=True, reasons=("ended before its terminal event",)
+            )
+            return self._error(verdict, scope, key, what=f"the answer is cut short: {error.what}")
+        if isinstance(error, WireError):
+            verdict = verdict_of(
+                FailureKind.SERVER_ERROR, sent=True, reasons=("not an answer of this format",)
+            )
+            return self._error(verdict, scope, key, what=f"the answer is not usable: {error.what}")
+        return self._error(classify(error), scope, key, what=f"{type(error).__name__} on the connection")
+
+    def _error(
+        self,
+        verdict: Verdict,
+        scope: Scope,
+        key: str | None,
+        *,
+        body: bytes | None = None,
+        what: str | None = None,
+    ) -> ModelError:
+        status = verdict.status if verdict.status is not None else scope.notes.get("status")
+        if verdict.kind is FailureKind.AUTHENTICATION and key is not None and self._credential.refused(key):
+            verdict = replace(verdict, retry=True)  # the next key may be taken
+        if verdict.sent is None:
+            verdict = replace(verdict, sent=bool(scope.notes.get("sent")))
+        parts = [
+            verdict.kind.value.replace("_", " "),
+            f"status {status}" if status is not None and status != 200 else "",
+            f"code {verdict.code}" if verdict.code else "",
+            what or "",
+            MENDING.get(verdict.kind, ""),
+        ]
+        request_id = scope.notes.get("request_id")
+        return ModelError(
+            "; ".join(part for part in parts if part),
+            verdict=verdict,
+            model=self._name,
+            provider=self._provider,
+            status_code=status if isinstance(status, int) else None,
+            request_id=request_id if isinstance(request_id, str) else None,
+            body=body,
+        )
+
+
+@final
+class _RemoteStream:
+    """The stream of one attempt. Owned by the session that opened it."""
+
+    __slots__ = ("_decoder", "_done", "_exchange", "_fault", "_key", "_model", "_scope")
+
+    def __init__(
+        self, model: RemoteModel, exchange: Exchange, decoder: StreamDecoder, scope: Scope, key: str | None
+    ) -> None:
+        self._model = model
+        self._exchange = exchange
+        self._decoder = decoder
+        self._scope = scope
+        self._key = key
+        self._done = False
+        self._fault: Exception | None = None
+
+    async def receive(self, until: float) -> Sequence[Chunk] | None:
+        """The next chunks, or None after the terminal event.
+
+        Raises:
+            ModelError: The stream broke, was cut, reported an error or is malformed.
+            AttemptTimeout: Nothing came by `until`.
+        """
+        if self._fault is not None:
+            raise self._fault
+        while not self._done:
+            try:
+                chunks = await self._step(until)
+            except (WireError, AttemptTimeout, ResilientError) as error:
+                chunks = self._decoder.take()
+                fault = self._typed(error)
+                if not chunks:
+                    raise fault from _cause(error)
+                fault.__cause__ = _cause(error)
+                self._fault = fault
+            except Exception as error:
+                raise self._typed(error) from error
+            if chunks:
+                return chunks
+        return None
+
+    async def _step(self, until: float) -> list[Chunk]:
+        data = await self._exchange.read(until)
+        if data is None:
+            self._done = True
+            return self._decoder.end()
+        chunks = self._decoder.feed(data)
+        self._done = self._decoder.complete
+        return chunks
+
+    def _typed(self, error: Exception) -> Exception:
+        return self._model._typed(error, self._scope, self._exchange.headers, self._key)  # noqa: SLF001 - same module
+
+    async def aclose(self) -> None:
+        """Closes the stream; a finished one gives its connection back."""
+        if self._decoder.complete:
+            await self._drain()
+        await self._exchange.aclose()
+
+    async def _drain(self) -> None:
+        """Reads the end of the body, which is there already or nearly so; anything else is not worth waiting for."""
+        until = self._scope.clock.now() + DRAIN_SECONDS
+        try:
+            if self._scope.blocking:
+                while await self._exchange.read(until):
+                    if self._scope.clock.now() > until:
+                        return
+                return
+            async with asyncio.timeout(DRAIN_SECONDS):
+                while await self._exchange.read(until):
+                    pass
+        except Exception:  # noqa: BLE001 - the answer is complete; whatever is wrong with the rest, the connection is closed
+            return
+
+    def abandon(self) -> None:
+        """Closes without waiting."""
+        self._exchange.abandon()
+
+
+def _cause(error: Exception) -> BaseException | None:
+    """What stands behind the typed error: the original, or what the original was raised from."""
+    return error.__cause__ if isinstance(error, ResilientError) else error

@@ -1,0 +1,181 @@
+"""What an answer has to be: a type it fits, checks it passes. pydantic is loaded only where a type is given."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast, final
+
+from resilient_ai.errors import ConfigError, InvalidOutput
+from resilient_ai.messages import JSON, OutputSchema
+
+if TYPE_CHECKING:
+    from resilient_ai.messages import Reply
+
+OutputCheck: TypeAlias = "Callable[[Reply], object]"
+"""Looks at an answer. It passes by returning None or True; it fails by returning False or text that says what is wrong, or by raising
+ValueError. The text goes back to the model on a re-ask, and stands nowhere else."""
+
+MAX_PROBLEMS: Final = 5
+"""Faults named in one re-ask; a model mends a few at a time."""
+_FENCE: Final = re.compile(r"\A\s*```[a-zA-Z]*\s*\n(.*)\n\s*```\s*\Z", re.DOTALL)
+
+
+@final
+class Expectation:
+    """An output type and checks, prepared once and used for every answer. Immutable; safe to share.
+
+    Args:
+        output_type: A pydantic model, dataclass, TypedDict, Literal or any type pydantic knows; None asks for plain text.
+        checks: Called in order once the type fits.
+
+    Raises:
+        ConfigError: pydantic cannot make a schema of `output_type`, or a check is not callable.
+    """
+
+    __slots__ = ("_adapter", "_checks", "_name", "schema")
+
+    def __init__(self, output_type: object | None, checks: Sequence[OutputCheck]) -> None:
+        for check in checks:
+            if not callable(check):
+                raise ConfigError(
+                    f"checks holds a {type(check).__name__}; each must be a function of one Reply.",
+                    key="checks",
+                )
+        self._checks = tuple(checks)
+        self._adapter: Any = None
+        self._name = _type_name(output_type)
+        self.schema: OutputSchema | None = None
+        if output_type is None:
+            return
+        from pydantic import TypeAdapter
+        from pydantic.errors import PydanticUserError
+
+        try:
+            self._adapter = TypeAdapter(cast("Any", output_type))
+            schema = cast("Mapping[str, JSON]", self._adapter.json_schema())
+        except PydanticUserError as error:
+            raise ConfigError(
+                f"output_type {self._name} has no JSON schema ({error.code}); use a pydantic model, a dataclass, a TypedDict or a Literal.",
+                key="output_type",
+            ) from error
+        self.schema = OutputSchema(self._name, _as_object(schema))
+
+    def check(self, reply: Reply) -> Reply:
+        """`reply` with `output` filled in, if it is what was asked.
+
+        Raises:
+            InvalidOutput: It is not; `draft` is `reply`, `problem` says what is wrong without repeating it.
+        """
+        if self._adapter is not None:
+            reply = replace(reply, output=self._parsed(reply))
+        for check in self._checks:
+            problem = _problem_of(check, reply)
+            if problem is not None:
+                name = getattr(check, "__name__", type(check).__name__)
+                raise InvalidOutput(f"the answer failed the check {name!r}", draft=reply, problem=problem)
+        return reply
+
+    def _parsed(self, reply: Reply) -> object:
+        if reply.finish_reason == "length":
+            raise self._invalid(
+                reply, "It was cut off at the token limit before it was complete.", "truncated"
+            )
+        if reply.refusal is not None or reply.finish_reason in ("refusal", "content_filtered"):
+            raise self._invalid(reply, "It was a refusal.", "a refusal")
+        if reply.output is not None and not reply.text:
+            return reply.output
+        text = reply.text.strip()
+        fenced = _FENCE.match(text)
+        if fenced:
+            text = fenced.group(1)
+        if not text:
+            raise self._invalid(reply, "It was empty.", "empty")
+        from pydantic import ValidationError
+
+        try:
+            return self._from_json(text)
+        except ValidationError as error:
+            faults = error.errors(include_url=False, include_context=False, include_input=False)
+            shown = [
+                f"at {_place(fault['loc'])}: {_meaning(fault['type'])}" for fault in faults[:MAX_PROBLEMS]
+            ]
+            more = f" and {len(faults) - MAX_PROBLEMS} more" if len(faults) > MAX_PROBLEMS else ""
+            problem = f"It does not fit the schema {self._name}: {'; '.join(shown)}{more}."
+            raise self._invalid(reply, problem, f"{len(faults)} faults against the schema") from None
+        except RecursionError:
+            raise self._invalid(reply, "It is nested too deeply.", "nested too deeply") from None
+
+    def _from_json(self, text: str) -> object:
+        from pydantic import ValidationError
+
+        try:
+            return self._adapter.validate_json(text)
+        except ValidationError as error:
+            # A scalar type is wrapped on the wire, and a model may answer a Literal or a string without quotes.
+            if self.schema is None or self.schema.schema is None or not _is_wrapped(self.schema.schema):
+                raise
+            try:
+                import json
+
+                value = json.loads(text)
+            except ValueError:
+                value = text
+            if isinstance(value, dict) and set(cast("dict[str, object]", value)) == {_WRAPPED}:
+                value = cast("dict[str, object]", value)[_WRAPPED]
+            try:
+                return self._adapter.validate_python(value)
+            except ValidationError:
+                raise error from None
+
+    def _invalid(self, reply: Reply, problem: str, what: str) -> InvalidOutput:
+        return InvalidOutput(f"the answer is not a valid {self._name}: {what}", draft=reply, problem=problem)
+
+
+_WRAPPED: Final = "value"
+"""Providers' structured output wants an object at the top; other types travel inside one."""
+
+
+def _as_object(schema: Mapping[str, JSON]) -> Mapping[str, JSON]:
+    if schema.get("type") == "object" or "$ref" in schema or "properties" in schema:
+        return schema
+    inner = {key: value for key, value in schema.items() if key != "$defs"}
+    wrapped: dict[str, JSON] = {
+        "type": "object",
+        "title": _WRAPPED,
+        "properties": {_WRAPPED: inner},
+        "required": [_WRAPPED],
+        "additionalProperties": False,
+    }
+    if "$defs" in schema:
+        wrapped["$defs"] = schema["$defs"]
+    return wrapped
+
+
+def _is_wrapped(schema: Mapping[str, JSON]) -> bool:
+    return schema.get("title") == _WRAPPED and schema.get("required") == [_WRAPPED]
+
+
+def _type_name(output_type: object) -> str:
+    name = getattr(output_type, "__name__", None)
+    return re.sub(r"[^a-zA-Z0-9_-]", "_", str(name)) if name else "output"
+
+
+def _place(location: Sequence[object]) -> str:
+    """Where in the answer a fault is; keys the model invented are not repeated."""
+    return ".".join(str(part) for part in location) or "the top"
+
+
+def _meaning(kind: str) -> str:
+    return kind.replace("_", " ")
+
+
+def _problem_of(check: OutputCheck, reply: Reply) -> str | None:
+    try:
+        result = check(reply)
+    except ValueError as error:
+        return str(error) or "It did not pass a check."
+    if result is False:
+        return f"It did not pass the check {getattr(check, '__name__', 'given')}."
+    return result if isinstance(result, str) and result else None

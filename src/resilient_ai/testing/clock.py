@@ -1,0 +1,142 @@
+"""Time that a test moves: a clock, and an event loop that jumps to its next timer instead of waiting for it."""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar, cast, final
+
+T = TypeVar("T")
+
+_EPOCH = 1_700_000_000.0
+"""Wall time of a manual clock at its start: some instant of 2023, the same in every run."""
+
+
+@final
+class ManualClock:
+    """A clock that stands still until somebody sleeps on it or moves it. Thread safe.
+
+    Blocking code that sleeps moves it at once. Asynchronous code runs under `run`, on a loop whose every wait is a jump: a call with a
+    deadline of two minutes takes milliseconds, and `asyncio.timeout` fires exactly when it should.
+    """
+
+    def __init__(self, start: float = 0.0) -> None:
+        self._now = start
+        self._start = start
+        self._lock = threading.Lock()
+        self.sleeps: list[float] = []
+        """Every sleep on this clock, in order, in seconds."""
+
+    def now(self) -> float:
+        """Seconds since the clock's start, plus that start."""
+        return self._now
+
+    def wall(self) -> float:
+        """The same as an instant of the year 2023."""
+        return _EPOCH + self._now - self._start
+
+    def advance(self, seconds: float) -> None:
+        """Moves time forward by `seconds` (>= 0)."""
+        if seconds < 0:
+            raise ValueError("time does not go back")
+        with self._lock:
+            self._now += seconds
+
+    def sleep(self, seconds: float) -> None:
+        """Moves time by `seconds`, at once."""
+        self.sleeps.append(seconds)
+        self.advance(seconds)
+
+    async def asleep(self, seconds: float) -> None:
+        """Suspends for `seconds` of this clock. Outside `run` it moves the clock at once."""
+        self.sleeps.append(seconds)
+        loop = asyncio.get_running_loop()
+        if isinstance(loop, _VirtualLoop):
+            future: asyncio.Future[None] = loop.create_future()
+            handle = loop.call_later(seconds, _finish, future)
+            try:
+                await future
+            finally:
+                handle.cancel()
+        else:
+            self.advance(seconds)
+
+    def run(self, main: Coroutine[Any, Any, T]) -> T:
+        """The result of `main`, run on a loop whose time is this clock.
+
+        Real I/O works, but virtual time passes while it is under way: mix the two only where that does no harm.
+
+        Raises:
+            RuntimeError: Nothing can ever happen any more: every task waits, and no timer is set.
+        """
+        with asyncio.Runner(loop_factory=lambda: _VirtualLoop(self)) as runner:
+            return runner.run(main)
+
+
+def _finish(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+@final
+class _JumpingSelector(selectors.DefaultSelector):
+    """Waits for nothing: where a loop would sleep until its next timer, virtual time jumps there."""
+
+    clock: ManualClock
+    busy: Callable[[], bool]
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        events = super().select(0)
+        if events or timeout == 0:
+            return events
+        if timeout is None or self.busy():
+            # Nothing is due: only another thread or a socket can go on. Wait for it, but not for ever.
+            events = super().select(5.0)
+            if not events and timeout is None:
+                raise RuntimeError(
+                    "every task waits, no timer is set, and nothing came from outside: the test would hang"
+                )
+            return events
+        self.clock.advance(timeout)
+        return events
+
+
+@final
+class _VirtualLoop(asyncio.SelectorEventLoop):
+    def __init__(self, clock: ManualClock) -> None:
+        selector = _JumpingSelector()
+        selector.clock = clock
+        selector.busy = self._threads_are_at_work
+        self._clock = clock
+        self._at_work = 0
+        super().__init__(selector)
+
+    def time(self) -> float:
+        return self._clock.now()
+
+    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
+        """As the loop's own; while a thread works, virtual time stands still."""
+        self._at_work += 1
+        future = cast("asyncio.Future[Any]", super().run_in_executor(executor, func, *args))
+        future.add_done_callback(self._one_less)
+        return future
+
+    def _one_less(self, _: object) -> None:
+        self._at_work -= 1
+
+    def _threads_are_at_work(self) -> bool:
+        return self._at_work > 0
+
+
+@final
+class SteadyRandom:
+    """Chance that always falls the same: `value` in [0, 1)."""
+
+    def __init__(self, value: float = 0.5) -> None:
+        self._value = value
+
+    def random(self) -> float:
+        """The value."""
+        return self._value
