@@ -25,8 +25,8 @@ class ControlGuard:
     __slots__ = ("_pattern",)
 
     def __init__(self, control_tokens: Iterable[str]) -> None:
-        # White space cannot be broken by more of it, and means nothing on its own.
-        strings = sorted((token for token in control_tokens if token.strip()), key=len, reverse=True)
+        # A space put before a space breaks nothing, so strings count without the white space around them.
+        strings = sorted({token.strip() for token in control_tokens} - {""}, key=len, reverse=True)
         # Case is ignored because a chat template may change it: one that lower-cases the user's text would turn
         # `<|END|>` into the control token after this guard had let it pass.
         self._pattern = re.compile("|".join(map(re.escape, strings)), re.IGNORECASE) if strings else None
