@@ -4,11 +4,11 @@
 `jsonschema` publishes what may stand in it. Every error names the file, the line, the key, and the nearest right name.
 """
 
-from resilient_ai.config.build import ChainPolicy, build_model, chain_model, chain_models, chain_policy
+from resilient_ai.config.build import ChainPolicy, build_model, chain_models, chain_policy, resilient_model
 from resilient_ai.config.chains import EffectiveChain
 from resilient_ai.config.digest import policy_digest
 from resilient_ai.config.jsonschema import json_schema
-from resilient_ai.config.load import Config, find_config, load
+from resilient_ai.config.load import Config, find_config, load_config
 from resilient_ai.config.source import ConfigSource, Reloaded
 from resilient_ai.config.telemetry import observe_config
 
@@ -19,12 +19,12 @@ __all__ = [
     "EffectiveChain",
     "Reloaded",
     "build_model",
-    "chain_model",
     "chain_models",
     "chain_policy",
     "find_config",
     "json_schema",
-    "load",
+    "load_config",
     "observe_config",
     "policy_digest",
+    "resilient_model",
 ]

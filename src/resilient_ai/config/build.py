@@ -197,7 +197,7 @@ def _factory(config: Config, name: str) -> Callable[..., Model]:
         ) from error
 
 
-def chain_model(
+def resilient_model(
     config: Config, chain: str | None = None, *, keys: KeyLookup = look_up, **overrides: Any
 ) -> ResilientModel:
     """The chain of the file as a `ResilientModel`.

@@ -124,7 +124,9 @@ def find_config(
     )
 
 
-def load(path: str | os.PathLike[str] | None = None, *, environ: Mapping[str, str] | None = None) -> Config:
+def load_config(
+    path: str | os.PathLike[str] | None = None, *, environ: Mapping[str, str] | None = None
+) -> Config:
     """Reads and checks the configuration file, found as by `find_config`.
 
     Keys of models are not looked up yet: an application needs only those of the chains it uses.
@@ -139,7 +141,7 @@ def config_of(source: Source) -> Config:
     """Checks the settings of `source`.
 
     Raises:
-        ConfigError: As for `load`.
+        ConfigError: As for `load_config`.
     """
     found = examine(source)
     if isinstance(found, Config):

@@ -10,7 +10,7 @@ from typing import Any
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 
-from resilient_ai.config import json_schema, load
+from resilient_ai.config import json_schema, load_config
 from resilient_ai.errors import ConfigError
 
 GOOD = """\
@@ -304,7 +304,7 @@ def test_a_wrong_file_is_refused_with_its_line_its_key_and_the_nearest_right_nam
     path = tmp_path / "resilient.toml"
     path.write_text(GOOD + bad.text)
     with pytest.raises(ConfigError) as caught:
-        load(path)
+        load_config(path)
     error = caught.value
     assert (error.path, error.line, error.key, error.suggestion) == (
         str(path),
@@ -328,7 +328,7 @@ def test_all_problems_are_told_at_once_in_the_order_of_their_lines(tmp_path: Pat
     path = tmp_path / "resilient.toml"
     path.write_text(GOOD + "dedline = 1\nretry.attempts = 0\n[telemetry]\nlogs = 'jsno'")
     with pytest.raises(ConfigError) as caught:
-        load(path)
+        load_config(path)
     assert caught.value.line == 10
     assert [note.split(": ")[0].rsplit(":", 1)[1] for note in caught.value.__notes__] == ["11", "13"]
 
@@ -336,4 +336,4 @@ def test_all_problems_are_told_at_once_in_the_order_of_their_lines(tmp_path: Pat
 def test_a_default_that_does_not_fit_is_capped_and_not_complained_about(tmp_path: Path) -> None:
     path = tmp_path / "resilient.toml"
     path.write_text(GOOD + "deadline = '3s'")
-    assert load(path).chain("support").settings.get("deadline") == 3.0
+    assert load_config(path).chain("support").settings.get("deadline") == 3.0

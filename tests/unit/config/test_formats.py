@@ -8,7 +8,7 @@ import jsonschema  # type: ignore[import-untyped]
 import pytest
 import yaml
 
-from resilient_ai.config import json_schema, load
+from resilient_ai.config import json_schema, load_config
 from resilient_ai.config.jsonschema import json_schema_text
 from resilient_ai.config.read import MAX_FILE_BYTES, read_file
 from resilient_ai.errors import ConfigError
@@ -19,7 +19,7 @@ PUBLISHED = ROOT / "docs" / "resilient.schema.json"
 
 
 def test_the_example_loads_and_means_what_it_says() -> None:
-    config = load(EXAMPLE)
+    config = load_config(EXAMPLE)
     assert config.chains == ("support", "offline")
     settings = config.chain("support").settings
     assert settings.get("deadline") == 20.0
@@ -35,7 +35,7 @@ def test_yaml_and_json_give_what_toml_gives(suffix: str, tmp_path: Path) -> None
     values = tomllib.loads(EXAMPLE.read_text())
     path = tmp_path / f"resilient{suffix}"
     path.write_text(json.dumps(values) if suffix == ".json" else yaml.safe_dump(values))
-    original, other = load(EXAMPLE), load(path)
+    original, other = load_config(EXAMPLE), load_config(path)
     assert other.tables == original.tables
     assert other.digest == original.digest
 
@@ -58,7 +58,7 @@ def test_every_table_of_the_json_schema_is_closed_and_every_setting_is_described
 def test_a_json_file_may_name_its_schema(tmp_path: Path) -> None:
     path = tmp_path / "resilient.json"
     path.write_text('{"$schema": "resilient.schema.json", "version": 1}')
-    assert load(path).chains == ()
+    assert load_config(path).chains == ()
 
 
 def test_the_keys_yaml_1_1_reads_as_something_else_stay_text(tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_a_file_that_cannot_be_read_is_refused_with_its_line(
     path = tmp_path / name
     path.write_text(text)
     with pytest.raises(ConfigError) as caught:
-        load(path)
+        load_config(path)
     assert (caught.value.path, caught.value.line, caught.value.key) == (str(path), line, key)
     assert says in str(caught.value)
 
@@ -138,7 +138,7 @@ def test_a_file_that_no_configuration_can_be_is_refused(
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(ConfigError, match=says):
-        load(path)
+        load_config(path)
 
 
 def test_a_file_that_may_not_be_opened_is_refused_without_a_traceback(tmp_path: Path) -> None:
@@ -150,5 +150,5 @@ def test_a_byte_order_mark_and_windows_line_ends_are_read_over(tmp_path: Path) -
     path = tmp_path / "resilient.toml"
     path.write_bytes(b"\xef\xbb\xbfversion = 1\r\n\r\nversoin = 1\r\n")
     with pytest.raises(ConfigError) as caught:
-        load(path)
+        load_config(path)
     assert caught.value.line == 3

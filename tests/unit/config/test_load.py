@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from resilient_ai.config import Config, ConfigSource, find_config, load
+from resilient_ai.config import Config, ConfigSource, find_config, load_config
 from resilient_ai.errors import ConfigError
 
 MODELS = "[models.a]\nprovider = 'openai'\nmodel = 'm'\n[models.b]\nprovider = 'openai'\nmodel = 'n'\n"
@@ -56,13 +56,13 @@ def test_pyproject_holds_the_same_settings_with_the_lines_of_the_whole_file(tmp_
         "[project]\nname = 'x'\n[tool.resilient-ai.models.a]\nprovider = 'openai'\nmodel = 'm'\n"
         "[tool.resilient-ai.chains.c]\nmodels = ['a']\n"
     )
-    config = load(path)
+    config = load_config(path)
     assert config.chains == ("c",)
     assert config.source.line(("chains", "c", "models")) == 7
 
 
 def test_a_chain_takes_over_what_it_does_not_say_itself(tmp_path: Path) -> None:
-    config = load(
+    config = load_config(
         write(
             tmp_path,
             "[chains.top]\ndeadline = 30\nretry = { attempts = 5, base = 1 }\non = { timeout = 'next' }\n"
@@ -84,9 +84,9 @@ def test_a_chain_takes_over_what_it_does_not_say_itself(tmp_path: Path) -> None:
 
 
 def test_default_may_always_be_extended(tmp_path: Path) -> None:
-    bare = load(write(tmp_path, "[chains.x]\nextends = 'default'\nmodels = ['a']\n"))
+    bare = load_config(write(tmp_path, "[chains.x]\nextends = 'default'\nmodels = ['a']\n"))
     assert bare.chain("x").settings == {"models": ["a"]}
-    own = load(
+    own = load_config(
         write(tmp_path, "[chains.default]\ndeadline = 5\n[chains.x]\nextends = 'default'\nmodels = ['a']\n")
     )
     assert own.chain("x").settings == {"models": ["a"], "deadline": 5.0}
@@ -95,13 +95,13 @@ def test_default_may_always_be_extended(tmp_path: Path) -> None:
 def test_a_setting_that_several_chains_take_over_is_complained_about_once(tmp_path: Path) -> None:
     children = "".join(f"[chains.c{n}]\nextends = 'base'\nmodels = ['a']\n" for n in range(3))
     with pytest.raises(ConfigError) as caught:
-        load(write(tmp_path, f"[chains.base]\nbreaker.window = 10\n{children}"))
+        load_config(write(tmp_path, f"[chains.base]\nbreaker.window = 10\n{children}"))
     assert caught.value.key == "chains.base.breaker.window"
     assert not hasattr(caught.value, "__notes__")
 
 
 def test_without_a_name_the_only_chain_is_meant_or_the_one_called_default(tmp_path: Path) -> None:
-    one = load(
+    one = load_config(
         write(
             tmp_path,
             "[chains.x]\nmodels = ['a']\n[chains.base]\ndeadline = 5\n[chains.y]\nextends = 'base'\nmodels=['b']\n",
@@ -109,15 +109,15 @@ def test_without_a_name_the_only_chain_is_meant_or_the_one_called_default(tmp_pa
     )
     with pytest.raises(ConfigError, match="there are several chains; name one of: x, y"):
         one.chain()
-    assert load(write(tmp_path, "[chains.x]\nmodels = ['a']\n")).chain().name == "x"
-    several = load(write(tmp_path, "[chains.x]\nmodels = ['a']\n[chains.default]\nmodels = ['b']\n"))
+    assert load_config(write(tmp_path, "[chains.x]\nmodels = ['a']\n")).chain().name == "x"
+    several = load_config(write(tmp_path, "[chains.x]\nmodels = ['a']\n[chains.default]\nmodels = ['b']\n"))
     assert several.chain().name == "default"
     with pytest.raises(ConfigError, match="no chain with models"):
-        load(write(tmp_path, "")).chain()
+        load_config(write(tmp_path, "")).chain()
 
 
 def test_a_chain_that_is_not_there_is_answered_with_the_nearest_one(tmp_path: Path) -> None:
-    config = load(write(tmp_path, "[chains.support]\nmodels = ['a']\n"))
+    config = load_config(write(tmp_path, "[chains.support]\nmodels = ['a']\n"))
     with pytest.raises(ConfigError, match="there is no chain called 'suport'") as caught:
         config.chain("suport")
     assert caught.value.suggestion == "support"
