@@ -13,82 +13,29 @@ One object serves one call, in one thread or task.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Literal, final
 
-from resilient_ai.core import events
 from resilient_ai.core.failure import FailureKind, Verdict
-from resilient_ai.engine.cost import cost_of
+from resilient_ai.engine.books import Books
 from resilient_ai.engine.endings import Ending, exception_for
 from resilient_ai.engine.fit import estimated_tokens, misfit, with_feedback, with_prefix
+from resilient_ai.engine.plan import LEARNED_RESERVE_SHARE
+from resilient_ai.engine.steps import Ask, Done, Ended, Pause, Step
 from resilient_ai.errors import InvalidOutput
-from resilient_ai.messages import UNKNOWN_USAGE, Attempt, Outcome, Skip
+from resilient_ai.messages import Outcome, Skip
 from resilient_ai.policies.retry import Strategies
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from resilient_ai.core.clock import Random
+    from resilient_ai.core.events import Event
     from resilient_ai.engine.plan import Hop, Plan
-    from resilient_ai.messages import Reply, Request, Usage
+    from resilient_ai.messages import Reply, Request
     from resilient_ai.policies.breaker import Permit
 
 LEAST_ATTEMPT_SECONDS: Final = 0.005
 """A slice of time shorter than this is not worth a request."""
-
-
-@final
-@dataclass(slots=True)
-class Ask:
-    """Next: send `request` to the model of `hop`, and have its answer by the instant `until`."""
-
-    hop: Hop
-    request: Request
-    n: int
-    until: float
-    permit: Permit
-    started: float
-
-
-@final
-@dataclass(slots=True)
-class Pause:
-    """Next: wait until the instant `until`, then `resume`."""
-
-    until: float
-
-
-@final
-@dataclass(slots=True)
-class Done:
-    """The call is over. `error` is what the caller meets; None if it was answered."""
-
-    error: Exception | None
-
-
-Step = Ask | Pause | Done
-
-
-@final
-@dataclass(slots=True)
-class Ended:
-    """How an attempt ended, as the runtime saw it.
-
-    Attributes:
-        reply: The answer, or what of it came before a stream broke.
-        error: What was raised; None if it answered.
-        verdict: What that means.
-        first_content: Seconds until the first content of a stream; None for a whole answer.
-        chunks: Pieces of content streamed.
-        notes: What the model wrote down of the attempt (`core.model.Scope.notes`).
-    """
-
-    reply: Reply | None = None
-    error: Exception | None = None
-    verdict: Verdict | None = None
-    first_content: float | None = None
-    chunks: int = 0
-    notes: dict[str, object] = field(default_factory=dict[str, object])
 
 
 @final
@@ -98,32 +45,25 @@ class Call:
     __slots__ = (
         "_asked",
         "_booked",
+        "_books",
         "_chance",
         "_drawn",
-        "_emit",
         "_failures",
-        "_finished",
         "_hop",
         "_last_resort",
         "_least_context",
         "_n",
-        "_on_hop",
         "_operation",
         "_paused_at",
         "_plan",
         "_reasks",
         "_request",
-        "_skips",
         "_started",
         "_step",
         "_strategies",
         "_tokens",
-        "_waited",
-        "attempts",
         "committed",
         "endings",
-        "number",
-        "outcome",
         "request",
         "until",
     )
@@ -137,58 +77,39 @@ class Call:
         now: float,
         until: float,
         chance: Random,
-        emit: Callable[[events.Event], None] | None,
+        emit: Callable[[Event], None] | None,
         operation: Literal["chat", "stream"] = "chat",
     ) -> None:
         self._plan = plan
-        self.request = request
-        self._request = request
-        self.number = number
+        self._books = Books(plan, number, now, until, emit)
+        self._chance = chance
+        self._operation: Literal["chat", "stream"] = operation
         self._started = now
         self.until = until
-        self._chance = chance
-        self._emit = emit
-        self._operation: Literal["chat", "stream"] = operation
-        self.attempts: list[Attempt] = []
-        self._skips: list[Skip] = []
-        self.endings: list[Ending] = []
-        self.outcome: Outcome | None = None
+        self.request = request
+        self._request = request
+        """What is asked now: the request, or the request with feedback or a beginning."""
         self.committed = False
+        self.endings: list[Ending] = []
         self._hop: Hop | None = None
         self._step: Ask | None = None
         self._n = 0
         self._failures = 0
         self._reasks = 0
-        self._waited = 0.0
-        self._paused_at: float | None = None
+        self._strategies: Strategies | None = None
         self._drawn: float | None = None
         self._booked = False
+        self._paused_at: float | None = None
         self._last_resort = False
         self._asked: set[int] = set()
         self._least_context = 0
         self._tokens: int | None = None
-        self._strategies: Strategies | None = None
-        self._on_hop = False
-        self._finished = False
 
     # --- the transitions ---------------------------------------------------------------------------------------------
 
     def announce(self, now: float, wall: float) -> None:
         """Tells observers that the call began, before it asks for a place."""
-        if self._emit is not None:
-            self._emit(
-                events.CallStarted(
-                    self.number,
-                    now,
-                    wall,
-                    self._plan.name,
-                    tuple(hop.label for hop in self._plan.hops),
-                    self.until - now,
-                    self._plan.digest,
-                    self._operation,
-                    self.request,
-                )
-            )
+        self._books.call_started(now, wall, self.request, self._operation)
 
     def begin(self, now: float) -> Step:
         """The first step."""
@@ -197,7 +118,7 @@ class Call:
     def resume(self, now: float) -> Step:
         """The step after a pause."""
         if self._paused_at is not None:
-            self._waited += now - self._paused_at
+            self._books.waited += now - self._paused_at
             self._paused_at = None
         if self._hop is None:
             return self._enter(0, now, None)
@@ -217,31 +138,22 @@ class Call:
             hop.state.budget.refund(self._drawn)
             hop.state.latency.record(seconds)
             self._record(step, ended, now, "answered")
-            self._leave_hop(now, ended)
+            self._books.left(now, ended)
             return Done(None)
         if verdict is None:
             raise AssertionError("a failure without a verdict")
         self._give_back(hop, step.permit, now, verdict, seconds)
         self._learn(hop, verdict, now)
-        if "hint_ignored" in verdict.reasons and self._emit is not None:
-            self._emit(events.HintIgnored(self.number, now, hop.model.name, hop.model.provider))
+        self._books.failed(hop, verdict, now)
         if self.committed:
             return self._after_interrupt(step, ended, verdict, now)
         return self._after_failure(step, ended, verdict, now)
 
     def commit(self, now: float) -> None:
         """The first content of a stream is about to be handed over: from here on nothing is silently replayed."""
-        if self.committed or self._step is None:
-            self.committed = True
-            return
+        if not self.committed and self._step is not None:
+            self._books.committed(self._step, now)
         self.committed = True
-        if self._emit is not None:
-            step = self._step
-            self._emit(
-                events.StreamCommitted(
-                    self.number, now, step.hop.model.name, step.hop.model.provider, now - step.started
-                )
-            )
 
     def abandon(self, now: float, ended: Ended, verdict: str = "cancelled") -> None:
         """The caller is gone in the middle of an attempt or a pause: cancelled, or done with a stream early.
@@ -254,27 +166,14 @@ class Call:
             return
         step.hop.state.breaker.settle(step.permit, "neutral", now, self._chance)
         self._record(step, ended, now, verdict)
-        self._leave_hop(now, ended)
+        self._books.left(now, ended)
 
     def finish(self, now: float, wall: float, error: str | None, reply: Reply | None) -> Outcome:
         """Closes the history. Called exactly once, whatever happened."""
         if self._strategies is not None:
             self._strategies.forget()
         served = self._hop if reply is not None else None
-        degraded = served is not None and (served.index > 0 or served.model.traits.stand_in)
-        self.outcome = Outcome(
-            self._plan.name,
-            None if served is None else served.model.name,
-            degraded,
-            tuple(self.attempts),
-            tuple(self._skips),
-            now - self._started,
-            self._plan.digest,
-            () if reply is None else reply.flags,
-        )
-        if self._emit is not None:
-            self._emit(events.CallFinished(self.number, now, wall, self.outcome, error, now > self.until))
-        return self.outcome
+        return self._books.closed(now, wall, error, reply, served)
 
     # --- choosing a model --------------------------------------------------------------------------------------------
 
@@ -283,7 +182,7 @@ class Call:
             skip = self._skip(hop, now)
             if skip is None:
                 return self._turn_to(hop, now, why)
-            self._pass_over(skip, now)
+            self._books.passed_over(skip, now)
             why = why or skip.reason
         return self._run_dry(now, why)
 
@@ -326,8 +225,6 @@ class Call:
         configured = self._plan.reserve
         reserve = sum(other.needs(configured) for other in behind if self._usable(other, now))
         if configured is None:
-            from resilient_ai.engine.plan import LEARNED_RESERVE_SHARE
-
             reserve = min(reserve, LEARNED_RESERVE_SHARE * (self.until - self._started))
         return self.until - reserve
 
@@ -340,26 +237,8 @@ class Call:
         self._drawn = None
         self._booked = False
         self._strategies = None
-        self._waited = 0.0
-        if self._emit is not None:
-            source = previous or (self._plan.hops[0] if why is not None else None)
-            if source is not None and source is not hop:
-                self._emit(
-                    events.FallbackUsed(self.number, now, source.model.name, hop.model.name, why or "failure")
-                )
-            traits = hop.model.traits
-            self._emit(
-                events.ModelStarted(
-                    self.number,
-                    now,
-                    hop.model.name,
-                    hop.model.provider,
-                    traits.local,
-                    traits.server_address,
-                    traits.server_port,
-                )
-            )
-        self._on_hop = True
+        source = previous or (self._plan.hops[0] if why is not None else None)
+        self._books.turned_to(hop, source, why, now)
         return self._ask(hop, now)
 
     def _ask(self, hop: Hop, now: float) -> Step:
@@ -382,7 +261,7 @@ class Call:
             if start > now:
                 return self._pause(start - now, now, latest)
         permit = state.breaker.admit(now, anyway=self._last_resort)
-        self._tell_breaker_changes(hop, now)
+        self._books.breaker_moved(hop, now)
         if permit is None:
             return self._next_after(hop, now, "circuit_open")
         self._booked = False
@@ -390,26 +269,16 @@ class Call:
         self._asked.add(hop.index)
         step = Ask(hop, self._request, self._n, min(now + hop.timeouts.attempt, latest), permit, now)
         self._step = step
-        if self._emit is not None:
-            self._emit(
-                events.AttemptStarted(
-                    self.number, now, hop.model.name, hop.model.provider, self._n, self._waited
-                )
-            )
+        self._books.asked(step)
         return step
 
     def _next_after(self, hop: Hop, now: float, reason: str) -> Step:
         """Leaves `hop` although its time or its health changed only after it was chosen."""
         if self._n == 0:
             wait = hop.state.breaker.retry_after(now) if reason == "circuit_open" else None
-            self._skips.append(Skip(hop.model.name, hop.model.provider, reason, wait))
-        self._leave_hop(now, None)
+            self._books.passed_over(Skip(hop.model.name, hop.model.provider, reason, wait), now)
+        self._books.left(now, None)
         return self._enter(hop.index + 1, now, reason)
-
-    def _pass_over(self, skip: Skip, now: float) -> None:
-        self._skips.append(skip)
-        if self._emit is not None:
-            self._emit(events.ModelSkipped(self.number, now, skip))
 
     def _run_dry(self, now: float, why: str | None) -> Step:
         """No model is left. What now depends on why: open breakers have a policy of their own."""
@@ -461,7 +330,7 @@ class Call:
         moves_on = moves_on or (retry and verdict.next_model)
         self.endings.append(Ending(hop, error, verdict))
         self._record(step, ended, now, "next" if moves_on else "raise")
-        self._leave_hop(now, ended)
+        self._books.left(now, ended)
         if verdict.kind is FailureKind.CONTEXT_OVERFLOW:
             self._overflowed(hop)
         if not moves_on or self._last_resort:
@@ -495,21 +364,21 @@ class Call:
             and strategies.stops(self._failures, verdict)
             and not (forced and self._below_attempts())
         ):
-            self._suppressed(hop, "attempts", now)
+            self._books.suppressed(hop, "attempts", now)
             return None
         latest = self.until if waits else self._slice_end(hop, now)
         pause = strategies.wait(self._failures, verdict, self._chance)
         if now + pause + LEAST_ATTEMPT_SECONDS > latest and verdict.retry_after is not None:
             pause = verdict.retry_after  # the exact hint may still fit where the spread does not
         if now + pause + LEAST_ATTEMPT_SECONDS > latest:
-            self._suppressed(hop, "deadline", now)
+            self._books.suppressed(hop, "deadline", now)
             return None
         if hop.state.breaker.peek(now) is not None:
-            self._suppressed(hop, "breaker", now)
+            self._books.suppressed(hop, "breaker", now)
             return None
         drawn = hop.state.budget.draw(verdict.kind, now)
         if drawn is None:
-            self._suppressed(hop, "budget", now)
+            self._books.suppressed(hop, "budget", now)
             return None
         self._drawn = drawn
         return self._pause(pause, now, latest)
@@ -527,7 +396,7 @@ class Call:
         self.endings.append(Ending(hop, ended.error, verdict))
         moves_on = policy != "raise" and verdict.kind not in (FailureKind.LOCAL, FailureKind.CANCELLED)
         self._record(step, ended, now, "next" if moves_on else "interrupted")
-        self._leave_hop(now, ended)
+        self._books.left(now, ended)
         if not moves_on:
             return Done(self._give_up(now, partial=ended.reply))
         if policy == "continue" and ended.reply is not None:
@@ -542,14 +411,13 @@ class Call:
             self._tokens = estimated_tokens(self.request)
         self._least_context = max(self._least_context, hop.model.traits.context_tokens or self._tokens)
 
-    # --- keeping the books -------------------------------------------------------------------------------------------
+    # --- what is learned -------------------------------------------------------------------------------------------
 
     def _learn(self, hop: Hop, verdict: Verdict, now: float) -> None:
         """What a failure teaches every other call of the same model."""
         if verdict.kind is FailureKind.RATE_LIMITED and verdict.retry_after is not None:
-            hop.state.pace.hold(now + verdict.retry_after)
-        if verdict.alert and self._emit is not None:
-            self._emit(events.AlertRaised(now, hop.model.name, hop.model.provider, verdict.kind))
+            # No hint, however long, may lame a model for the life of the process.
+            hop.state.pace.hold(now + min(verdict.retry_after, self._plan.breaker.open_for_max))
 
     def _give_back(
         self, hop: Hop, permit: Permit, now: float, verdict: Verdict | None, seconds: float
@@ -567,90 +435,14 @@ class Call:
                 retry_after=verdict.retry_after,
                 reason=verdict.kind.value,
             )
-        self._tell_breaker_changes(hop, now)
+        self._books.breaker_moved(hop, now)
 
-    def _tell_breaker_changes(self, hop: Hop, now: float) -> None:
-        changes = hop.state.breaker.take_changes()
-        if not changes:
-            return
-        hop.state.mirror.replay(changes)
-        if self._emit is not None:
-            for change in changes:
-                self._emit(
-                    events.BreakerChanged(
-                        now,
-                        hop.model.name,
-                        hop.model.provider,
-                        change.old,
-                        change.new,
-                        change.reason,
-                        change.open_for,
-                    )
-                )
-
-    def _suppressed(self, hop: Hop, reason: str, now: float) -> None:
-        if self._emit is not None:
-            self._emit(events.RetrySuppressed(self.number, now, hop.model.name, hop.model.provider, reason))
-
-    def _record(self, step: Ask, ended: Ended, now: float, verdict: str) -> None:
-        model = step.hop.model
-        usage = ended.reply.usage if ended.reply is not None else UNKNOWN_USAGE
-        noted = ended.notes.get("usage")
-        if usage is UNKNOWN_USAGE and noted is not None:
-            usage = noted  # type: ignore[assignment]  # written by a model as a Usage
-        meaning = ended.verdict
-        status = ended.notes.get("status")
-        request_id = ended.notes.get("request_id")
-        attempt = Attempt(
-            model.name,
-            model.provider,
-            step.n,
-            None if meaning is None else meaning.kind,
-            now - step.started,
-            self._waited,
-            usage,
-            cost_of(model.traits.price, usage),
-            meaning.status if meaning is not None and meaning.status is not None else _int(status),
-            None if meaning is None else meaning.code,
-            None if meaning is None else meaning.retry_after,
-            request_id if isinstance(request_id, str) else None,
-            verdict,
-        )
-        self._waited = 0.0
-        self.attempts.append(attempt)
-        self._correct_pace(step.hop, usage)
-        if self._emit is not None:
-            self._emit(events.AttemptFinished(self.number, now, attempt))
-
-    def _correct_pace(self, hop: Hop, usage: Usage) -> None:
-        if hop.state.pace.counts and self._tokens is not None and usage.input_tokens is not None:
+    def _record(self, step: Ask, ended: Ended, now: float, what_next: str) -> None:
+        usage = self._books.attempted(step, ended, now, what_next)
+        pace = step.hop.state.pace
+        if pace.counts and self._tokens is not None and usage.input_tokens is not None:
             used = usage.input_tokens + (usage.output_tokens or 0)
-            hop.state.pace.correct(used - self._tokens - (self.request.max_tokens or 0))
-
-    def _leave_hop(self, now: float, ended: Ended | None) -> None:
-        if not self._on_hop:
-            return
-        self._on_hop = False
-        hop = self._hop
-        if self._emit is None or hop is None:
-            return
-        reply = None if ended is None else ended.reply
-        verdict = None if ended is None else ended.verdict
-        self._emit(
-            events.ModelFinished(
-                self.number,
-                now,
-                hop.model.name,
-                hop.model.provider,
-                None if verdict is None else verdict.kind,
-                UNKNOWN_USAGE if reply is None else reply.usage,
-                None if reply is None else reply.model or None,
-                None if reply is None else reply.id,
-                None if reply is None else reply.finish_reason,
-                0 if ended is None else ended.chunks,
-                None if ended is None else ended.first_content,
-            )
-        )
+            pace.correct(used - self._tokens - (self.request.max_tokens or 0))
 
     def _pause(self, seconds: float, now: float, latest: float) -> Pause:
         self._paused_at = now
@@ -660,21 +452,12 @@ class Call:
         return exception_for(
             self._plan,
             self.endings,
-            tuple(self._skips),
+            tuple(self._books.skips),
             late=self.until - now < LEAST_ATTEMPT_SECONDS,
             stopped=stopped,
             partial=partial if self.committed else None,
         )
 
 
-def with_outcome(reply: Reply, outcome: Outcome) -> Reply:
-    """`reply` with its history."""
-    return replace(reply, outcome=outcome)
-
-
 def _finite(seconds: float) -> float | None:
     return None if seconds == float("inf") else seconds
-
-
-def _int(value: object) -> int | None:
-    return value if isinstance(value, int) else None

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from resilient_ai.core.deadline import CURRENT_DEADLINE, AttemptTimeout
 from resilient_ai.core.failure import FailureKind, Verdict, verdict_of
 from resilient_ai.core.model import Scope
-from resilient_ai.engine.call import Ask, Call, Done, Ended, Pause
+from resilient_ai.engine.call import Call
 from resilient_ai.engine.endings import attach, bare
+from resilient_ai.engine.steps import Ask, Done, Ended, Pause
 from resilient_ai.errors import (
     BudgetExceeded,
     CallError,
@@ -69,7 +70,8 @@ async def run(call: Call, driver: Driver, places: Concurrency, judge: Judge, che
         finally:
             places.leave()
     except ResilientError as error:
-        raise closed(call, driver, error) from error.__cause__
+        closed(call, driver, error)
+        raise
     except BaseException as error:
         call.finish(
             clock.now(), clock.wall(), _OTHER if isinstance(error, Exception) else CANCELLED.kind.value, None
@@ -115,12 +117,12 @@ async def enter(call: Call, driver: Driver, places: Concurrency) -> None:
         )
 
 
-def closed(call: Call, driver: Driver, error: Exception) -> Exception:
-    """`error` with the call's history attached; closes the call."""
-    outcome: Outcome = call.finish(driver.clock.now(), driver.clock.wall(), error_type(error, call), None)
+def closed(call: Call, driver: Driver, error: Exception) -> Outcome:
+    """Closes the history of a call that ends with `error`, and attaches it there."""
+    outcome = call.finish(driver.clock.now(), driver.clock.wall(), error_type(error, call), None)
     bare(error)
     attach(error, outcome, note=not isinstance(error, ResilientError) or isinstance(error, ModelError))
-    return error
+    return outcome
 
 
 def error_type(error: Exception, call: Call) -> str:

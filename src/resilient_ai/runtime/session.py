@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Final, final
 
 from resilient_ai.core.deadline import CURRENT_DEADLINE, AttemptTimeout
 from resilient_ai.core.failure import FailureKind
-from resilient_ai.engine.call import Ask, Call, Done, Ended, Pause, Step
+from resilient_ai.engine.call import Call
+from resilient_ai.engine.steps import Ask, Done, Ended, Pause, Step
 from resilient_ai.errors import ResilientError
 from resilient_ai.messages import Chunk
 from resilient_ai.runtime.assemble import Assembly
@@ -47,8 +48,8 @@ class Session:
         "_judge",
         "_last_content",
         "_on_interrupt",
-        "_places",
         "_placed",
+        "_places",
         "_ready",
         "_scope",
         "_source",
@@ -334,9 +335,9 @@ class Session:
             return
         await self._close_source()
         if isinstance(error, ResilientError) or self._call.endings:
-            closed(self._call, self._driver, error)
+            outcome = closed(self._call, self._driver, error)
             if self.reply is not None:
-                self.reply = replace(self.reply, outcome=self._call.outcome)
+                self.reply = replace(self.reply, outcome=outcome)
             self._free()
         else:
             self._leave("_OTHER")

@@ -44,7 +44,7 @@ class Stream(Iterator["Chunk"]):
     ) -> None:
         self.close()
 
-    def __iter__(self) -> Iterator[Chunk]:
+    def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> Chunk:
@@ -118,7 +118,7 @@ class AsyncStream(AsyncIterator["Chunk"]):
     ) -> None:
         await self.aclose()
 
-    def __aiter__(self) -> AsyncIterator[Chunk]:
+    def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Chunk:

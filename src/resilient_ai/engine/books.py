@@ -1,0 +1,227 @@
+"""The books of one call: what was asked, what came of it, and who is told.
+
+Kept apart from the decisions so that neither can hide in the other. Without observers no event is built.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, final
+
+from resilient_ai.core import events
+from resilient_ai.engine.cost import cost_of
+from resilient_ai.messages import UNKNOWN_USAGE, Attempt, Outcome, Skip, Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from resilient_ai.core.failure import Verdict
+    from resilient_ai.engine.plan import Hop, Plan
+    from resilient_ai.engine.steps import Ask, Ended
+    from resilient_ai.messages import Reply, Request
+
+
+@final
+class Books:
+    """The history of one call as it grows. One thread or task at a time."""
+
+    __slots__ = ("_emit", "_number", "_on_hop", "_plan", "_started", "_until", "attempts", "skips", "waited")
+
+    def __init__(
+        self,
+        plan: Plan,
+        number: int,
+        started: float,
+        until: float,
+        emit: Callable[[events.Event], None] | None,
+    ) -> None:
+        self._plan = plan
+        self._number = number
+        self._started = started
+        self._until = until
+        self._emit = emit
+        self._on_hop: Hop | None = None
+        self.attempts: list[Attempt] = []
+        self.skips: list[Skip] = []
+        self.waited = 0.0
+        """Seconds paused since the last attempt."""
+
+    def call_started(
+        self, now: float, wall: float, request: Request, operation: Literal["chat", "stream"]
+    ) -> None:
+        """The call began."""
+        if self._emit is not None:
+            plan = self._plan
+            models = tuple(hop.label for hop in plan.hops)
+            self._emit(
+                events.CallStarted(
+                    self._number,
+                    now,
+                    wall,
+                    plan.name,
+                    models,
+                    self._until - now,
+                    plan.digest,
+                    operation,
+                    request,
+                )
+            )
+
+    def turned_to(self, hop: Hop, source: Hop | None, why: str | None, now: float) -> None:
+        """The call turned to `hop`, away from `source` because of `why`."""
+        self.waited = 0.0
+        self._on_hop = hop
+        if self._emit is None:
+            return
+        model, traits = hop.model, hop.model.traits
+        if source is not None and source is not hop:
+            self._emit(
+                events.FallbackUsed(self._number, now, source.model.name, model.name, why or "failure")
+            )
+        self._emit(
+            events.ModelStarted(
+                self._number,
+                now,
+                model.name,
+                model.provider,
+                traits.local,
+                traits.server_address,
+                traits.server_port,
+            )
+        )
+
+    def asked(self, step: Ask) -> None:
+        """A request is about to go out."""
+        if self._emit is not None:
+            model = step.hop.model
+            self._emit(
+                events.AttemptStarted(
+                    self._number, step.started, model.name, model.provider, step.n, self.waited
+                )
+            )
+
+    def committed(self, step: Ask, now: float) -> None:
+        """The first content of a stream is about to be handed over."""
+        if self._emit is not None:
+            model = step.hop.model
+            self._emit(
+                events.StreamCommitted(self._number, now, model.name, model.provider, now - step.started)
+            )
+
+    def attempted(self, step: Ask, ended: Ended, now: float, what_next: str) -> Usage:
+        """An attempt ended; its tokens as far as they are known."""
+        model = step.hop.model
+        usage = ended.reply.usage if ended.reply is not None else UNKNOWN_USAGE
+        noted = ended.notes.get("usage")
+        if usage is UNKNOWN_USAGE and isinstance(noted, Usage):
+            usage = noted
+        verdict = ended.verdict
+        status = (
+            verdict.status
+            if verdict is not None and verdict.status is not None
+            else ended.notes.get("status")
+        )
+        request_id = ended.notes.get("request_id")
+        attempt = Attempt(
+            model.name,
+            model.provider,
+            step.n,
+            None if verdict is None else verdict.kind,
+            now - step.started,
+            self.waited,
+            usage,
+            cost_of(model.traits.price, usage),
+            status if isinstance(status, int) else None,
+            None if verdict is None else verdict.code,
+            None if verdict is None else verdict.retry_after,
+            request_id if isinstance(request_id, str) else None,
+            what_next,
+        )
+        self.waited = 0.0
+        self.attempts.append(attempt)
+        if self._emit is not None:
+            self._emit(events.AttemptFinished(self._number, now, attempt))
+        return usage
+
+    def passed_over(self, skip: Skip, now: float) -> None:
+        """A model was not asked."""
+        self.skips.append(skip)
+        if self._emit is not None:
+            self._emit(events.ModelSkipped(self._number, now, skip))
+
+    def left(self, now: float, ended: Ended | None) -> None:
+        """The call is done with the model it had turned to. Tells it once."""
+        hop, self._on_hop = self._on_hop, None
+        if self._emit is None or hop is None:
+            return
+        reply = None if ended is None else ended.reply
+        verdict = None if ended is None else ended.verdict
+        self._emit(
+            events.ModelFinished(
+                self._number,
+                now,
+                hop.model.name,
+                hop.model.provider,
+                None if verdict is None else verdict.kind,
+                UNKNOWN_USAGE if reply is None else reply.usage,
+                None if reply is None else reply.model or None,
+                None if reply is None else reply.id,
+                None if reply is None else reply.finish_reason,
+                0 if ended is None else ended.chunks,
+                None if ended is None else ended.first_content,
+            )
+        )
+
+    def suppressed(self, hop: Hop, reason: str, now: float) -> None:
+        """A retry the verdict allowed did not happen."""
+        if self._emit is not None:
+            self._emit(events.RetrySuppressed(self._number, now, hop.model.name, hop.model.provider, reason))
+
+    def failed(self, hop: Hop, verdict: Verdict, now: float) -> None:
+        """What operators want to know of a failure beyond its record."""
+        if self._emit is None:
+            return
+        model = hop.model
+        if "hint_ignored" in verdict.reasons:
+            self._emit(events.HintIgnored(self._number, now, model.name, model.provider))
+        if verdict.alert:
+            self._emit(events.AlertRaised(now, model.name, model.provider, verdict.kind))
+
+    def breaker_moved(self, hop: Hop, now: float) -> None:
+        """Passes on what the breaker of `hop` went through since it was last looked at."""
+        changes = hop.state.breaker.take_changes()
+        if not changes:
+            return
+        hop.state.mirror.replay(changes)
+        if self._emit is not None:
+            model = hop.model
+            for change in changes:
+                self._emit(
+                    events.BreakerChanged(
+                        now,
+                        model.name,
+                        model.provider,
+                        change.old,
+                        change.new,
+                        change.reason,
+                        change.open_for,
+                    )
+                )
+
+    def closed(
+        self, now: float, wall: float, error: str | None, reply: Reply | None, served: Hop | None
+    ) -> Outcome:
+        """The whole history. Called exactly once, whatever happened."""
+        degraded = served is not None and (served.index > 0 or served.model.traits.stand_in)
+        outcome = Outcome(
+            self._plan.name,
+            None if served is None else served.model.name,
+            degraded,
+            tuple(self.attempts),
+            tuple(self.skips),
+            now - self._started,
+            self._plan.digest,
+            () if reply is None else reply.flags,
+        )
+        if self._emit is not None:
+            self._emit(events.CallFinished(self._number, now, wall, outcome, error, now > self._until))
+        return outcome
