@@ -214,7 +214,7 @@ def test_the_tail_of_latency_is_every_nth_request(server: FaultServer, session: 
 def test_capacity_refuses_what_comes_at_the_same_time(server: FaultServer, session: str) -> None:
     url = server.url("capacity:1", session=session)
     with ThreadPoolExecutor(8) as pool:
-        statuses = sorted(pool.map(lambda at: ask(at).status, [url] * 8))
+        statuses = sorted(heard.status for heard in pool.map(ask, [url] * 8))
     assert statuses[0] == 200
     assert statuses[-1] == 503
     assert ask(url).status == 200
@@ -415,6 +415,23 @@ def test_the_expired_certificate_is_wrong_only_in_its_date(server: FaultServer) 
     context = ssl.create_default_context(cafile=str(server.certificate.with_name("expired.pem")))
     with pytest.raises(ssl.SSLCertVerificationError, match="expired"):
         ask(server.url("tls-expired"), tls=context)
+
+
+@pytest.mark.parametrize("fault", ["tls-expired", "tls-wrong-host"])
+def test_a_bad_certificate_is_good_once_healed(server: FaultServer, session: str, fault: str) -> None:
+    url = server.url(fault, session=session)
+    with pytest.raises(ssl.SSLCertVerificationError):
+        ask(url, tls=server.client_tls())
+    server.heal(session)
+    assert ask(url, tls=server.client_tls()).text == server.text
+
+
+def test_a_client_that_resets_in_the_handshake_harms_nobody(server: FaultServer, session: str) -> None:
+    url = server.url("tls-self-signed", session=session)
+    for _ in range(20):
+        with connect(url) as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    assert ask(url, tls=server.client_tls()).text == server.text
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import selectors
 import socket
 import ssl
 import struct
+import sys
 from typing import Final, final
 
 from resilient_ai.core.clock import Clock
@@ -22,7 +23,8 @@ _LINGER_SECONDS: Final = 1.0
 """How long a closing connection reads on. Closing with unread input makes the kernel send RST, which would
 destroy an answer that is still in flight."""
 
-_RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
+_RESET_ON_CLOSE: Final = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
+"""SO_LINGER of 0 s: closing discards what is unsent and sends RST."""
 
 Selector: type[selectors.BaseSelector] = getattr(selectors, "PollSelector", selectors.SelectSelector)
 
@@ -102,7 +104,12 @@ class Connection:
             Stopped: The server closes.
         """
         self._selector.unregister(self._sock)
-        wrapped = context.wrap_socket(self._sock, server_side=True, do_handshake_on_connect=False)
+        try:
+            # Asked first, because CPython 3.11 leaks the descriptor when wrapping finds the client gone.
+            self._sock.getpeername()
+            wrapped = context.wrap_socket(self._sock, server_side=True, do_handshake_on_connect=False)
+        except OSError as error:
+            raise ClientGone from error
         self._sock = wrapped
         self._selector.register(wrapped, selectors.EVENT_READ)
         while True:

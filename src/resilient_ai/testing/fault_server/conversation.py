@@ -87,8 +87,9 @@ class Conversation:
                 entrance.greet(self._connection)
             self._connection.close()
         elif entrance.certificate is not None:
+            healed = address is not None and not self._books.visits.fails(address)
             try:
-                self._connection.start_tls(server_context(entrance.certificate))
+                self._connection.start_tls(server_context("loopback" if healed else entrance.certificate))
             except ClientGone:
                 with self._recorded(self._entry(address, None)):
                     raise
@@ -104,6 +105,7 @@ class Conversation:
         if request is None:
             return False
         self._connection.requests += 1
+        self._connection.rearm()
         self._serve(request)
         return not request.wants_close()
 

@@ -91,14 +91,13 @@ class FaultServer:
             if self._state != "new":
                 raise RuntimeError("a FaultServer starts once")
             self._stop = StopSignal()
-            self._state = "running"
             try:
                 self._listen("http", port=self._wanted_port)
                 self._listen("elsewhere", elsewhere=True)
             except OSError:
-                self._state = "new"
-                self._stop.close()
+                self._release()
                 raise
+            self._state = "running"
         return self
 
     def close(self) -> None:
@@ -111,15 +110,7 @@ class FaultServer:
             if self._state != "running":
                 return
             self._state = "closed"
-            listeners = list(self._listeners.values())
-        self._stop.set()
-        for listener in listeners:
-            listener.close()
-        for thread in list(self._threads):
-            thread.join(_JOIN_SECONDS)
-            if thread.is_alive():
-                raise RuntimeError(f"{thread.name} did not end")
-        self._stop.close()
+        self._release()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -237,6 +228,18 @@ class FaultServer:
 
     # Ports.
 
+    def _release(self) -> None:
+        """Ends the threads, those that accept before those they might start, and frees the descriptors."""
+        self._stop.set()
+        for listener in self._listeners.values():
+            listener.close()
+        self._listeners.clear()
+        for thread in self._threads:
+            thread.join(_JOIN_SECONDS)
+            if thread.is_alive():
+                raise RuntimeError(f"{thread.name} did not end")
+        self._stop.close()
+
     def _running(self, name: str) -> Listener:
         if self._state != "running":
             raise RuntimeError("the FaultServer is not running")
@@ -286,7 +289,11 @@ class FaultServer:
         conversation = Conversation(connection, listener, self._books, elsewhere=elsewhere)
         name = f"fault-server-connection-{connection.number}"
         thread = threading.Thread(target=conversation.run, name=name, daemon=True)
-        with self._lock:
-            self._threads = {each for each in self._threads if each.is_alive()}
-            self._threads.add(thread)
+        try:
             thread.start()
+        except RuntimeError:
+            # The system has no more threads; the client sees a connection that closes.
+            connection.close()
+            return
+        with self._lock:
+            self._threads = {each for each in self._threads if each.is_alive()} | {thread}

@@ -72,24 +72,6 @@ _CHANGES: Final[Sequence[tuple[str, Callable[[Answer], Answer], Ideal, str]]] = 
         "The text is the empty string.",
     ),
     (
-        "missing-usage",
-        lambda answer: replace(answer, tokens=None),
-        Ideal.FLAG,
-        "No usage: the cost is unknown, not zero.",
-    ),
-    (
-        "negative-usage",
-        lambda answer: replace(answer, tokens=TokenCount(-21, -57)),
-        Ideal.FLAG,
-        "Usage below zero must not credit a budget.",
-    ),
-    (
-        "huge-usage",
-        lambda answer: replace(answer, tokens=TokenCount(10**18, 10**18)),
-        Ideal.FLAG,
-        "Usage of 10^18 tokens must not empty a budget for ever.",
-    ),
-    (
         "wrong-model",
         lambda answer: replace(answer, model="some-other-model"),
         Ideal.FLAG,
@@ -158,6 +140,16 @@ _CHANGES: Final[Sequence[tuple[str, Callable[[Answer], Answer], Ideal, str]]] = 
 ]
 for _name, _change, _ideal, _description in _CHANGES:
     FAMILY.add(_name, _description, partial(_say, change=_change), _ideal)
+
+_USAGES: Final[Sequence[tuple[str, TokenCount | None, str]]] = [
+    ("missing-usage", None, "No usage: the cost is unknown, not zero."),
+    ("negative-usage", TokenCount(-21, -57), "Usage below zero must not credit a budget."),
+    ("huge-usage", TokenCount(10**18, 10**18), "Usage of 10^18 tokens must not empty a budget for ever."),
+]
+for _name, _tokens, _description in _USAGES:
+    _serve = partial(_say, change=partial(replace, tokens=_tokens))
+    # A stream without usage is ordinary: OpenAI sends it on request only.
+    FAMILY.add(_name, _description, _serve, Ideal.FLAG, Ideal.OK)
 
 
 # The answer has another shape.
