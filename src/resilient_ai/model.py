@@ -49,6 +49,8 @@ ClassifyHook: TypeAlias = "Callable[[Exception], Verdict | FailureKind | str | N
 DEADLINE_SECONDS: Final = 120.0
 """Long enough for two whole answers with long outputs, short enough that somebody is still waiting."""
 
+_OBJECTIONS: Final = frozenset({FailureKind.CONTENT_FILTERED, FailureKind.INVALID_OUTPUT})
+"""Kinds that are flagged on the reply unless the user gives an action for them."""
 _log: Final = logging.getLogger("resilient_ai")
 _numbers: Final = itertools.count(1)
 
@@ -154,7 +156,7 @@ class ResilientModel:
         )  # fmt: skip
         self._places = Concurrency(limits)
         self._checks = tuple(checks)
-        self._expectation: Expectation | None = _expectation(None, self._checks)
+        self._expectation = self._expectation_for(None)
         self._observers = tuple(observers)
         self._classify = classify
         self._aio = AioDriver(time)
@@ -368,7 +370,15 @@ class ResilientModel:
         )
 
     def _expect(self, output_type: object | None) -> Expectation | None:
-        return self._expectation if output_type is None else _expectation(output_type, self._checks)
+        return self._expectation if output_type is None else self._expectation_for(output_type)
+
+    def _expectation_for(self, output_type: object | None) -> Expectation | None:
+        objects_to = _OBJECTIONS.intersection(self._plan.on)
+        if output_type is None and not self._checks and not objects_to:
+            return None
+        from resilient_ai.output import Expectation
+
+        return Expectation(output_type, self._checks, objects_to)
 
     def _call(
         self, request: Request, deadline: float | None, clock: Clock, operation: Literal["chat", "stream"]
@@ -421,14 +431,6 @@ class ResilientModel:
             if verdict is not None:
                 return verdict_of(FailureKind(verdict), reasons=("the classify hook",))
         return classify_failure(error, clock=self._blocking.clock)
-
-
-def _expectation(output_type: object | None, checks: tuple[OutputCheck, ...]) -> Expectation | None:
-    if output_type is None and not checks:
-        return None
-    from resilient_ai.output import Expectation
-
-    return Expectation(output_type, checks)
 
 
 def _check_of(expectation: Expectation | None) -> Callable[[Reply], Reply] | None:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast, final
 
-from resilient_ai.errors import ConfigError, InvalidOutput
+from resilient_ai.core.failure import FailureKind, verdict_of
+from resilient_ai.errors import ConfigError, InvalidOutput, ModelError
 from resilient_ai.messages import JSON, OutputSchema
 
 if TYPE_CHECKING:
@@ -29,14 +30,21 @@ class Expectation:
     Args:
         output_type: A pydantic model, dataclass, TypedDict, Literal or any type pydantic knows; None asks for plain text.
         checks: Called in order once the type fits.
+        objects_to: Failure kinds the user gave an action for: a filtered answer or an empty one then fails instead of being flagged.
 
     Raises:
         ConfigError: pydantic cannot make a schema of `output_type`, or a check is not callable.
     """
 
-    __slots__ = ("_adapter", "_checks", "_name", "schema")
+    __slots__ = ("_adapter", "_checks", "_name", "_objects_to", "schema")
 
-    def __init__(self, output_type: object | None, checks: Sequence[OutputCheck]) -> None:
+    def __init__(
+        self,
+        output_type: object | None,
+        checks: Sequence[OutputCheck],
+        objects_to: frozenset[FailureKind] = frozenset(),
+    ) -> None:
+        self._objects_to = objects_to
         for check in checks:
             if not callable(check):
                 raise ConfigError(
@@ -67,7 +75,10 @@ class Expectation:
 
         Raises:
             InvalidOutput: It is not; `draft` is `reply`, `problem` says what is wrong without repeating it.
+            ModelError: It was filtered or refused, and the user gave an action for that.
         """
+        if self._objects_to:
+            self._object(reply)
         if self._adapter is not None:
             reply = replace(reply, output=self._parsed(reply))
         for check in self._checks:
@@ -76,6 +87,24 @@ class Expectation:
                 name = getattr(check, "__name__", type(check).__name__)
                 raise InvalidOutput(f"the answer failed the check {name!r}", draft=reply, problem=problem)
         return reply
+
+    def _object(self, reply: Reply) -> None:
+        filtered = reply.finish_reason in ("content_filtered", "refusal") or reply.refusal is not None
+        if filtered and FailureKind.CONTENT_FILTERED in self._objects_to:
+            raise ModelError(
+                "the answer was filtered or refused",
+                verdict=verdict_of(FailureKind.CONTENT_FILTERED, sent=True),
+                model=reply.model,
+                provider=reply.provider,
+                partial=reply,
+            )
+        if (
+            not filtered
+            and not reply.text
+            and not reply.tool_calls
+            and FailureKind.INVALID_OUTPUT in self._objects_to
+        ):
+            raise self._invalid(reply, "It was empty.", "empty")
 
     def _parsed(self, reply: Reply) -> object:
         if reply.finish_reason == "length":

@@ -194,10 +194,14 @@ def _read(status: int | None, facts: ErrorFacts, provider: str | None, *, in_str
     decided: FailureKind | None = None
     if facts.codes:
         decided, code = _by_code(facts.codes, provider)
-        if facts.details:
-            google = _by_google_details(facts)
-            if google is not None and decided in _MONEY_AND_PACE:
-                return google, "structured quota details", _shown(code or facts.codes[0])
+    if facts.details and decided in _MONEY_AND_PACE:
+        google = _by_google_details(facts)
+        if google is not None:
+            return (
+                google,
+                "structured quota details",
+                _shown(code or (facts.codes[0] if facts.codes else None)),
+            )
     if decided is not None:
         refined = _refine(decided, facts)
         if refined is not None:

@@ -152,12 +152,12 @@ class Observation:
             observers.remove(observer)
         atexit.unregister(self.close)
         self._state.close()
-        flush = threading.Thread(target=self._outside.close, name="resilient_ai-flush", daemon=True)
+        flush = threading.Thread(target=self._flush, name="resilient_ai-flush", daemon=True)
         try:
             flush.start()
         except RuntimeError:
             # At the end of the interpreter no thread can be started (Python >= 3.12); the SDK's own bounds hold then.
-            self._outside.close()
+            self._flush()
             return
         flush.join(timeout)
         if flush.is_alive():
@@ -173,6 +173,12 @@ class Observation:
 
     def __repr__(self) -> str:
         return f"Observation(closed={self._closed})"
+
+    def _flush(self) -> None:
+        try:
+            self._outside.close()
+        except Exception as error:  # noqa: BLE001 - an exporter is foreign code; its text may hold what it exported
+            _log.warning("telemetry was not shut down cleanly: %s", type(error).__qualname__)
 
     def watch(self) -> None:
         """Begins to watch every call of this process."""

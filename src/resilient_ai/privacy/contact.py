@@ -20,8 +20,6 @@ _DOMAIN: Final = re.compile(
 )
 _LOCAL_BACKWARDS: Final = re.compile(rf"[\w.!#$%&'*+/=?^`{{|}}~\-]{{1,{_LONGEST_LOCAL}}}")
 _QUOTED_LOCAL_BACKWARDS: Final = re.compile(r"\"[^\"\r\n]{1,64}\"")
-# `?mail=a@b.c` and `to/a@b.c`: the field's name is not part of the address.
-_FIELD: Final = re.compile(r".*(?:[\w\-]=|[?&|]|/(?=[^/]*$))")
 # Names of files and units that are written with an @.
 _NOT_DOMAINS: Final = frozenset(
     {
@@ -48,7 +46,7 @@ _IPV6: Final = re.compile(
     r"(?<![\w:.])[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:]{0,4}:[0-9A-Fa-f:.]{0,39}(?![\w:])(?:%\w{1,16})?"
 )
 _MAC: Final = re.compile(
-    r"(?<![\w:\-])(?:[0-9A-Fa-f]{2}([:\-])(?:[0-9A-Fa-f]{2}\1){4}[0-9A-Fa-f]{2}|(?:[0-9A-Fa-f]{4}\.){2}[0-9A-Fa-f]{4})(?![\w\-])"
+    r"(?<![\w:\-])(?:[0-9A-Fa-f]{2}([:\-])(?:[0-9A-Fa-f]{2}\1){4}[0-9A-Fa-f]{2})(?![\w\-])"
 )
 _COORDINATES: Final = re.compile(
     r"(?<![\w.])[-+]?\d{1,2}\.\d{3,16}°?\s{0,2}[NS]?\s{0,2}[,;/ ]\s{0,2}[-+]?\d{1,3}\.\d{3,16}(?![\w.])"
@@ -75,8 +73,9 @@ def _local_start(text: str, at: int) -> int | None:
     if local is None:
         return None
     start = at - local.end()
-    field = _FIELD.match(text, start, at)
-    return field.end() if field and field.end() < at else start
+    # `?mail=a@b.c` and `to/a@b.c`: the field's name is not part of the address.
+    field = max(text.rfind(sign, start, at) for sign in "=?&|/")
+    return field + 1 if start < field < at - 1 else start
 
 
 def find_spelled_email(text: str) -> Iterator[Span]:
@@ -94,17 +93,17 @@ def find_userinfo(text: str) -> Iterator[Span]:
         yield Span(found.start("secret"), found.end("secret"), "CREDENTIALS")
 
 
-def find_ipv4(text: str) -> Iterator[Span]:
+def find_ipv4(text: str, start: int, end: int) -> Iterator[Span]:
     """Yield IPv4 addresses and networks."""
-    for found in _IPV4.finditer(text):
+    for found in _IPV4.finditer(text, start, end):
         yield Span(found.start(), found.end(), "IP_ADDRESS")
 
 
-def find_colon_addresses(text: str) -> Iterator[Span]:
+def find_colon_addresses(text: str, start: int, end: int) -> Iterator[Span]:
     """Yield IPv6 and hardware addresses."""
-    for found in _MAC.finditer(text):
+    for found in _MAC.finditer(text, start, end):
         yield Span(found.start(), found.end(), "MAC_ADDRESS")
-    for found in _IPV6.finditer(text):
+    for found in _IPV6.finditer(text, start, end):
         candidate = found.group().partition("%")[0].rstrip(".")
         if candidate.count(":") < 2 or not any(map(str.isdigit, candidate)):
             continue
@@ -115,7 +114,7 @@ def find_colon_addresses(text: str) -> Iterator[Span]:
         yield Span(found.start(), found.end(), "IP_ADDRESS")
 
 
-def find_coordinates(text: str) -> Iterator[Span]:
+def find_coordinates(text: str, start: int, end: int) -> Iterator[Span]:
     """Yield pairs of latitude and longitude precise enough to name a house (three decimals: 100 m)."""
-    for found in _COORDINATES.finditer(text):
+    for found in _COORDINATES.finditer(text, start, end):
         yield Span(found.start(), found.end(), "COORDINATES")

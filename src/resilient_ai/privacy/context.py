@@ -69,7 +69,7 @@ _DIGIT: Final = re.compile(r"\d")
 _SPOKEN_STEMS: Final = ((b"passw", _SECRET), (b" pwd", _SECRET), (b"passphrase", _SECRET), (b"secret", _SECRET),
                         (b"user name", _USER), (b"username", _USER), (b"passcode", _SECRET))  # fmt: skip
 _SPOKEN: Final = re.compile(
-    r"[a-z]{0,8}(?:[ \"']{1,2}(?!is\b|was\b|as\b)[a-z']{1,12}){0,5}?[ \"']{0,2}(?::|=|\bis\b:?|\bwas\b|\bas\b|\bto\b)\s{0,3}[\"'`(\[]{0,2}(\S{3,64})",
+    r"[a-z]{0,8}(?![a-z]|\s?[:=])(?:[ \"']{1,2}(?!is\b|was\b|as\b)[a-z']{1,12}){0,5}?[ \"']{0,2}(?::|=|\bis\b:?|\bwas\b|\bas\b|\bto\b)\s{0,3}[\"'`(\[]{0,2}(\S{3,64})",
     re.IGNORECASE,
 )
 _EDGE: Final = ".,;:!?\"'`)]}>"
@@ -77,22 +77,22 @@ _QUOTING: Final = ".,;\"'`)]}>"
 _MARKED: Final = re.compile(r"[0-9]|[^\w'\u2019.\-]|[a-z][A-Z]")
 
 
-def find_in_context(text: str, lowered: bytes) -> Iterator[Span]:
+def find_in_context(text: str, lowered: bytes, start: int, end: int) -> Iterator[Span]:
     """Yield numbers and dates that follow a word which says what they are."""
     # A label may open the text: the space in front of it is supplied.
-    padded = b" " + lowered
+    window = b" " + lowered[start:end]
     for stem, kind in _STEMS:
-        at = padded.find(stem)
+        at = window.find(stem)
         while at >= 0:
             resume = at + len(stem)
-            gap = _GAP.match(text, resume - 1)
+            gap = _GAP.match(text, start + resume - 1)
             if gap:
                 # Labels inside the gap lead to the same value: looking at each again would be quadratic.
-                resume = max(resume, gap.end() + 1 - len(stem))
+                resume = max(resume, gap.end() - start + 1 - len(stem))
                 span = _after_label(text, gap.end(), kind)
                 if span is not None:
                     yield span
-            at = padded.find(stem, resume)
+            at = window.find(stem, resume)
 
 
 def _after_label(text: str, at: int, kind: str) -> Span | None:
@@ -119,14 +119,25 @@ def find_spoken_secrets(text: str, lowered: bytes) -> Iterator[Span]:
     for stem, kind in _SPOKEN_STEMS:
         at = padded.find(stem)
         while at >= 0:
-            found = _SPOKEN.match(text, at + len(stem) - 1)
+            resume = at + len(stem)
+            found = _SPOKEN.match(text, resume - 1)
             if found:
-                value = found.group(1).rstrip(_EDGE) or found.group(1)
-                if _MARKED.search(value) or found.group(1)[-1:] in "\"'`":
-                    yield Span(
-                        found.start(1), found.end(1) if kind is _SECRET else found.start(1) + len(value), kind
-                    )
-            at = padded.find(stem, at + len(stem))
+                resume = max(resume, found.start(1) + 1)
+                span = _spoken(found, kind)
+                if span is not None:
+                    yield span
+            at = padded.find(stem, resume)
+
+
+def _spoken(found: re.Match[str], kind: str) -> Span | None:
+    written = found.group(1)
+    if written.startswith("<"):
+        return None
+    value = written.rstrip(_EDGE if kind is _USER else _QUOTING) or written
+    # `my password is wrong` is not one, `is hunter2` and `is 'wrong'` are.
+    if _MARKED.search(value.rstrip(_EDGE)) is None and written[-1] not in "\"'`":
+        return None
+    return Span(found.start(1), found.start(1) + len(value), kind)
 
 
 # Identifiers whose letters give them away without a label.
@@ -142,7 +153,7 @@ _NATIONAL: Final = re.compile(
     r"|[12]\d{4}2[AB]\d{8}"  # France, NIR of Corsica
     r"|\d{17}X"  # China, resident identity card
 )
-_CAPITALS: Final = re.compile(r"(?<![0-9A-Za-z])(?=[A-Z]*\d)[0-9A-Z]{9,18}(?![0-9A-Za-z])")
+_CAPITALS: Final = re.compile(r"[0-9A-Z]{9,18}+")
 _VEHICLE: Final = re.compile(r"(?=[0-9]*[A-Z])[0-9A-HJ-NPR-Z]{13}[0-9A-HJ-NPR-Z]?\d{3,4}")
 _SPACED_NINO: Final = re.compile(
     r"(?<![0-9A-Za-z])[A-CEGHJ-PR-TW-Z]{2} \d{2} ?\d{2} ?\d{2} ?[A-D](?![0-9A-Za-z])"
@@ -150,12 +161,18 @@ _SPACED_NINO: Final = re.compile(
 _FINNISH: Final = re.compile(r"(?<![0-9A-Za-z])[0-3]\d[01]\d{3}[-+A]\d{3}[0-9A-Y](?![0-9A-Za-z])")
 
 
-def find_national_ids(text: str) -> Iterator[Span]:
+def find_national_ids(text: str, start: int, end: int) -> Iterator[Span]:
     """Yield national identifiers and vehicle numbers that mix capitals and digits in a known way."""
-    for word in _CAPITALS.finditer(text):
+    for word in _CAPITALS.finditer(text, start, end):
         value = word.group()
+        if (
+            value.isdigit()
+            or text[word.start() - 1 : word.start()].isalnum()
+            or text[word.end() : word.end() + 1].isalnum()
+        ):
+            continue
         if _NATIONAL.fullmatch(value) or (len(value) == 17 and _VEHICLE.fullmatch(value)):
             yield Span(word.start(), word.end(), _ID)
     for pattern in (_SPACED_NINO, _FINNISH):
-        for found in pattern.finditer(text):
+        for found in pattern.finditer(text, start, end):
             yield Span(found.start(), found.end(), _ID)

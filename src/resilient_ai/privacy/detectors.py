@@ -8,6 +8,7 @@ scanned or has scanned little, so that the work is linear in the text whatever t
 
 from __future__ import annotations
 
+import re
 import string
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -25,11 +26,21 @@ SHORTEST_TEXT: Final = 5
 
 _SEPARATORS: Final = b" \t().-/+"
 _KEY_CHARACTERS: Final = (string.ascii_letters + string.digits + "_-.~+/=:%$!").encode()
-_AS_DIGITS: Final = bytes(0x30 if chr(code).isdigit() and code < 128 else 0x20 for code in range(256))
-_AS_RUNS: Final = bytes(0x77 if code in _KEY_CHARACTERS else 0x20 for code in range(256))
+# Texts are searched as maps of themselves: digits as zeros, key characters as w, everything else as blanks.
+_DIGIT_MAP: Final = bytes(
+    0x30 if 0x30 <= code <= 0x39 else code if code in b".:" else 0x20 for code in range(256)
+)
+_RUN_MAP: Final = bytes(0x77 if code in _KEY_CHARACTERS else 0x20 for code in range(256))
 _SEVEN_DIGITS: Final = b"0" * numbers.FEWEST_DIGITS
-_THREE_DIGITS: Final = b"000"
 _KEY_RUN: Final = b"w" * keys.SHORTEST_RUN
+# Repeated as a literal, so that the search for it is one for a string.
+_KEY_RUNS: Final = re.compile(_KEY_RUN + b"w*")
+
+# Rules about numbers look only at the neighbourhood of digits: this far back for the words that explain them,
+# this far on for the letters that end them.
+_WORDS_BACK: Final = 112
+_LETTERS_ON: Final = 40
+_DIGIT_REGIONS: Final = re.compile(rb"0(?:[^0]{0,%d}+0)*+" % (_WORDS_BACK + _LETTERS_ON))
 
 
 def find(text: str, profile: Profile) -> list[Span]:
@@ -57,12 +68,16 @@ def _in_logs(text: str) -> Iterator[Span]:
             yield from contact.find_userinfo(text)
     if ":" in text or "=" in text or "--" in text:
         yield from labelled.find_labelled(text, lowered)
-    if _KEY_RUN in raw.translate(_AS_RUNS):
-        yield from keys.find_published(text)
-        yield from keys.find_crypto_addresses(text, verified=True)
-    if _SEVEN_DIGITS in raw.translate(_AS_DIGITS, _SEPARATORS):
+    runs = raw.translate(_RUN_MAP)
+    if _KEY_RUN in runs:
+        for run in _KEY_RUNS.finditer(runs):
+            yield from keys.find_published(text, run.start(), run.end())
+            yield from keys.find_crypto_addresses(text, run.start(), run.end(), verified=True)
+        if "-----BEGIN" in text:
+            yield from keys.find_private_keys(text)
+    if _SEVEN_DIGITS in raw.translate(_DIGIT_MAP, _SEPARATORS):
         yield from numbers.find_numbers_in_logs(text, lowered)
-        yield from numbers.find_ibans(text, verified=True)
+        yield from numbers.find_ibans(text, 0, len(text), verified=True)
 
 
 def _in_prose(text: str) -> Iterator[Span]:
@@ -74,32 +89,34 @@ def _in_prose(text: str) -> Iterator[Span]:
             yield from contact.find_userinfo(text)
     if b"dot" in lowered or b"(at)" in lowered or b"[at]" in lowered:
         yield from contact.find_spelled_email(text)
-    colons = text.count(":")
-    if colons or "=" in text or "--" in text:
+    if ":" in text or "=" in text or "--" in text:
         yield from labelled.find_labelled(text, lowered)
-        if colons > 1:
-            yield from contact.find_colon_addresses(text)
     yield from context.find_spoken_secrets(text, lowered)
-    if _KEY_RUN in raw.translate(_AS_RUNS):
-        yield from keys.find_published(text)
-        yield from keys.find_unpublished(text)
-        yield from keys.find_crypto_addresses(text, verified=False)
-    digits = raw.translate(_AS_DIGITS)
-    if b"0" not in digits:
-        return
-    if "." in text and digits.count(b"0") > 3:
-        yield from _dotted(text)
-    grouped = raw.translate(_AS_DIGITS, _SEPARATORS)
-    if _THREE_DIGITS in grouped or b"0" in digits:
-        yield from context.find_in_context(text, lowered)
-    if _SEVEN_DIGITS in grouped:
-        yield from numbers.find_numbers_in_prose(text)
-        yield from numbers.find_ibans(text, verified=False)
-        yield from context.find_national_ids(text)
+    runs = raw.translate(_RUN_MAP)
+    if _KEY_RUN in runs:
+        for run in _KEY_RUNS.finditer(runs):
+            yield from keys.find_published(text, run.start(), run.end())
+            yield from keys.find_unpublished(text, run.start(), run.end())
+            yield from keys.find_crypto_addresses(text, run.start(), run.end(), verified=False)
+        if "-----BEGIN" in text:
+            yield from keys.find_private_keys(text)
+    digits = raw.translate(_DIGIT_MAP)
+    for region in _DIGIT_REGIONS.finditer(digits):
+        start, end = max(0, region.start() - _WORDS_BACK), min(len(text), region.end() + _LETTERS_ON)
+        yield from _around_digits(text, lowered, digits[start:end], start, end)
 
 
-def _dotted(text: str) -> Iterator[Span]:
-    if text.count(".") >= 3:
-        yield from contact.find_ipv4(text)
-    if text.count(".") >= 2:
-        yield from contact.find_coordinates(text)
+def _around_digits(text: str, lowered: bytes, digits: bytes, start: int, end: int) -> Iterator[Span]:
+    """Apply to `text[start:end]` the rules for what contains digits; `digits` is its map."""
+    if b"0.0" in digits:
+        if digits.count(b".") >= 3:
+            yield from contact.find_ipv4(text, start, end)
+        if b".000" in digits:
+            yield from contact.find_coordinates(text, start, end)
+    if b"::" in digits or digits.count(b":") >= 5 or text.count("-", start, end) >= 5:
+        yield from contact.find_colon_addresses(text, start, end)
+    yield from context.find_in_context(text, lowered, start, end)
+    if _SEVEN_DIGITS in digits.translate(None, b" .:"):
+        yield from numbers.find_numbers_in_prose(text, start, end)
+        yield from numbers.find_ibans(text, start, end, verified=False)
+        yield from context.find_national_ids(text, start, end)

@@ -89,6 +89,7 @@ _TOKENS_ARE_SECRET_IF: Final = frozenset(
 )  # fmt: skip
 
 
+@lru_cache(maxsize=4096)
 def tokens(name: str) -> tuple[str, ...]:
     """Return the lower-case words of `name`, split at punctuation, digits and changes of case."""
     return tuple(token.lower() for token in _TOKEN.findall(name[-_LONGEST_NAME:]))

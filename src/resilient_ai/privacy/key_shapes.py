@@ -49,8 +49,34 @@ WORDLIKE: Final = frozenset(
     | {"sess-", "slk_", "pul-", "SG.", "sl.", "t1.", "re_", "fw_", "ak-", "as-", "pa-", "sk_", "fc-", "r8_"}
 )
 
-# Prefixes without punctuation that are rare enough to be believed in the middle of a word.
-UNMISTAKABLE: Final = frozenset({"AKIA", "ASIA", "AIza", "GOOG1E", "JQQJ99", "GR1348941"})
+# Prefixes rare enough, of keys common enough, to be believed in the middle of a word.
+UNMISTAKABLE: Final = frozenset(
+    {
+        "AKIA",
+        "ASIA",
+        "AIza",
+        "sk-ant-",
+        "sk-proj-",
+        "sk-svcacct-",
+        "github_pat_",
+        "ghp_",
+        "gho_",
+        "ghs_",
+        "glpat-",
+    }
+    | {
+        "xoxb-",
+        "xoxp-",
+        "sk_live_",
+        "rk_live_",
+        "dop_v1_",
+        "npm_",
+        "hvs.",
+        "whsec_",
+        "AGE-SECRET-KEY-1",
+        "nvapi-",
+    }
+)
 
 
 class Shape(NamedTuple):

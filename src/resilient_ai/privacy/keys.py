@@ -18,7 +18,6 @@ CRYPTO_KIND: Final = "CRYPTO_ADDRESS"
 # The prefilter: nothing this module finds is shorter than this run of key characters.
 SHORTEST_RUN: Final = 16
 
-_RUN: Final = re.compile(r"[0-9A-Za-z_\-.~+/=:%$!]{16,}")
 _TAIL: Final = re.compile(r"[0-9A-Za-z_\-.~+/=%]*")
 _HEAD: Final = re.compile(r"[0-9A-Za-z_~.\-]{0,64}")
 _DIGIT: Final = re.compile("[0-9]")
@@ -27,6 +26,8 @@ _PEM_END: Final = re.compile(r"-----END [A-Z0-9 ]{0,50}-----")
 # A PEM block whose end was cut off is taken this far. Source: an RSA key of 16384 bits has 12.7 kB in PEM.
 _LONGEST_PEM: Final = 16384
 
+# Hexadecimal and UUIDs are no key of any shape, and most of what there is to look at in logs.
+_DIGEST: Final = re.compile(r"[0-9a-f]+|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _JWT: Final = re.compile(r"eyJ[0-9A-Za-z_\-]{8,}(?:\.[0-9A-Za-z_\-=]*){0,4}")
 _BITCOIN: Final = re.compile(r"(?:[13LMD][1-9A-HJ-NP-Za-km-z]{25,34}|(?:bc|tb|ltc)1[02-9ac-hj-np-z]{11,71})")
 _ETHEREUM: Final = re.compile(r"0x[0-9A-Fa-f]{40}(?:[0-9A-Fa-f]{24})?")
@@ -42,17 +43,16 @@ _RANDOM_DISTINCT: Final = 18
 class _Compiled(NamedTuple):
     prefix: str
     body: re.Pattern[str]
-    anywhere: bool
+    glued: bool
     judged: bool
 
 
 def _compile(shape: Shape) -> _Compiled:
     prefix = shape.prefix
-    punctuated = len(prefix) >= 4 and not prefix.isalnum() and prefix not in WORDLIKE
     return _Compiled(
         prefix,
         re.compile(f"[{shape.alphabet}]{{{shape.length}}}"),
-        anywhere=punctuated or prefix in UNMISTAKABLE or prefix in INNER,
+        glued=prefix in UNMISTAKABLE or prefix in INNER,
         judged=shape.alphabet not in {HEX, UPPER, LOWER} and shape.length > 0,
     )
 
@@ -79,33 +79,40 @@ _CANDIDATES: Final = {
     longest.prefix: tuple(shape for shape in _COMPILED if longest.prefix.startswith(shape.prefix))
     for longest in _COMPILED
 }
-_PREFIXES: Final = re.compile(_trie(list(_CANDIDATES)))
+_PREFIXES: Final = re.compile("(?<![0-9A-Za-z])" + _trie(list(_CANDIDATES)))
+# The prefixes that are believed even where they are glued to a word.
+_GLUED: Final = tuple(shape.prefix for shape in _COMPILED if shape.glued)
+_INFIX: Final = re.compile(_trie(list(_GLUED)))
 
 
-def find_published(text: str) -> Iterator[Span]:
-    """Yield keys of published shape, tokens of JWT form and private key blocks.
+def find_published(text: str, start: int, end: int) -> Iterator[Span]:
+    """Yield keys of published shape and JSON web tokens in the run of key characters `text[start:end]`.
 
-    A key is always taken to the end of its run of key characters, so that a format that has grown longer
-    than the table knows does not leave its tail behind.
+    A key is always taken to the end of its run, so that a format that has grown longer than the table knows
+    does not leave its tail behind.
     """
-    if "-----BEGIN" in text:
-        yield from _private_keys(text)
-    for run in _RUN.finditer(text):
-        taken = run.start()
-        for found in _PREFIXES.finditer(text, run.start(), run.end()):
+    run = text[start:end]
+    if _DIGEST.fullmatch(run):
+        return
+    taken = start
+    for pattern in (_PREFIXES, _INFIX):
+        if pattern is _INFIX and not any(map(run.__contains__, _GLUED)):
+            continue
+        for found in pattern.finditer(text, start, end):
             if found.start() >= taken and (span := _published(text, found)) is not None:
                 yield span
                 taken = span.end
-        if "eyJ" in run.group():
-            for token in _JWT.finditer(text, run.start(), run.end()):
-                yield Span(token.start(), token.end(), KIND)
+        taken = start
+    if "eyJ" in run:
+        for token in _JWT.finditer(text, start, end):
+            yield Span(token.start(), token.end(), KIND)
 
 
 def _published(text: str, found: re.Match[str]) -> Span | None:
     start = found.start()
     begins_word = start == 0 or not (text[start - 1].isalnum() or text[start - 1] in "_-")
     for shape in _CANDIDATES[found.group()]:
-        if not (begins_word or shape.anywhere):
+        if not (shape.glued or begins_word or (text[start - 1] in "_-" and shape.prefix not in WORDLIKE)):
             continue
         body = shape.body.match(text, start + len(shape.prefix))
         if body is None or (shape.judged and not _looks_random(body.group())):
@@ -123,7 +130,8 @@ def _looks_random(body: str) -> bool:
     return _DIGIT.search(body) is not None or not (body.islower() or body.isupper())
 
 
-def _private_keys(text: str) -> Iterator[Span]:
+def find_private_keys(text: str) -> Iterator[Span]:
+    """Yield private keys in PEM form, and what follows the beginning of one whose end was cut off."""
     taken = 0
     for begin in _PEM.finditer(text):
         if begin.start() < taken:
@@ -133,9 +141,9 @@ def _private_keys(text: str) -> Iterator[Span]:
         yield Span(begin.start(), taken, "PRIVATE_KEY")
 
 
-def find_unpublished(text: str) -> Iterator[Span]:
+def find_unpublished(text: str, start: int, end: int) -> Iterator[Span]:
     """Yield runs that look like keys although nothing names them: random letters of both cases and digits."""
-    for run in _RANDOM_RUN.finditer(text):
+    for run in _RANDOM_RUN.finditer(text, start, end):
         word = run.group()
         if (
             len(set(word[:128])) >= _RANDOM_DISTINCT
@@ -148,13 +156,13 @@ def find_unpublished(text: str) -> Iterator[Span]:
             yield Span(run.start(), run.end(), KIND)
 
 
-def find_crypto_addresses(text: str, *, verified: bool) -> Iterator[Span]:
+def find_crypto_addresses(text: str, start: int, end: int, *, verified: bool) -> Iterator[Span]:
     """Yield addresses of Bitcoin and kin, and of Ethereum.
 
     With `verified`, only those whose check sum can be verified here are taken (Base58Check): hexadecimal
     of 20 bytes may as well be a digest.
     """
-    for word in _WORD.finditer(text):
+    for word in _WORD.finditer(text, start, end):
         address = word.group()
         if _BITCOIN.fullmatch(address):
             real = address.startswith(_BECH32) or (base58check(address) if verified else _plausible(address))

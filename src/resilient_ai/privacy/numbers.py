@@ -90,13 +90,14 @@ _NAMED_SSN: Final = re.compile(
 )
 
 _IBAN_START: Final = re.compile(r"[A-Za-z]{2}[ ]?\d{2}(?=[ .\-]?[0-9A-Za-z]{2})")
+_IBAN_CAPITALS: Final = re.compile(r"[A-Z]{2}\d{2}(?=[ \-]?[0-9A-Z]{2})")
 _IBAN_BODY: Final = re.compile(r"(?:[ .\-]{0,2}[0-9A-Za-z]){1,31}")
 _NOT_ALNUM: Final = re.compile(r"[^0-9A-Za-z]")
 
 
-def find_numbers_in_prose(text: str) -> Iterator[Span]:
+def find_numbers_in_prose(text: str, start: int, end: int) -> Iterator[Span]:
     """Yield every cluster of seven digits or more that is not evidently a date, an amount or a list."""
-    for cluster in _CLUSTER.finditer(text):
+    for cluster in _CLUSTER.finditer(text, start, end):
         start, end = cluster.span()
         if end - start > _LONGEST_CLUSTER * 2:
             yield from _judge_table(text, start, end)
@@ -221,14 +222,14 @@ def _dialable(digits: str) -> bool:
     return digits[0] in "2345689" and 9 <= len(digits) <= _MOST_PHONE_DIGITS
 
 
-def find_ibans(text: str, *, verified: bool) -> Iterator[Span]:
+def find_ibans(text: str, begin: int, stop: int, *, verified: bool) -> Iterator[Span]:
     """Yield international bank account numbers, in one piece or in groups.
 
     With `verified` the check digits have to be right and the number has to stand alone; otherwise a known
     country with the length of its numbers is enough.
     """
     taken = 0
-    for found in _IBAN_START.finditer(text):
+    for found in (_IBAN_CAPITALS if verified else _IBAN_START).finditer(text, begin, stop):
         start = found.start()
         if start < taken:
             continue

@@ -32,6 +32,8 @@ _TOKEN_BYTES: Final = 3
 # Replacing a match can join or uncover what stood beside it. Two passes were enough for every input that
 # fuzzing produced; the bound keeps the work linear.
 _MAX_PASSES: Final = 4
+_WHOLE_RESCAN_CHARS: Final = 4096
+_NEIGHBOURHOOD_CHARS: Final = 160
 _CUT_SEARCH_CHARS: Final = 256
 
 PLACEHOLDER: Final = re.compile(r"<([A-Z][A-Z_]{1,40})(?::[0-9a-f]{6,16})?>")
@@ -172,12 +174,30 @@ class Redactor:
 
     def _redacted(self, text: str) -> str:
         spans = self.spans(text)
-        for _ in range(_MAX_PASSES):
+        passes = _MAX_PASSES if len(text) <= _WHOLE_RESCAN_CHARS else 2
+        for _ in range(passes):
             if not spans:
                 break
             text = self.replace(text, spans)
-            spans = self.spans(text)
+            if len(spans) * _NEIGHBOURHOOD_CHARS * 4 > len(text):
+                spans = self.spans(text)
+            else:
+                spans = self._near_placeholders(text)
         return text
+
+    def _near_placeholders(self, text: str) -> list[Span]:
+        """Return the spans of a text already redacted, looking only where it has changed."""
+        result: list[Span] = []
+        at = 0
+        for low, high in self._own_placeholders(text):
+            if high + _NEIGHBOURHOOD_CHARS <= at:
+                continue
+            start = _blank(text, max(at, low - _NEIGHBOURHOOD_CHARS), low)
+            at = _blank(text, min(len(text), high + _NEIGHBOURHOOD_CHARS), len(text))
+            result.extend(
+                Span(begin + start, end + start, kind) for begin, end, kind in self.spans(text[start:at])
+            )
+        return result
 
     def _cut(self, head: str, bound: int) -> int:
         """Return an offset of at most `bound` that divides neither a word nor a match."""
@@ -197,6 +217,14 @@ class Redactor:
             for found in PLACEHOLDER.finditer(text)
             if found.group(1) in KINDS or found.group(1) in self._counts
         ]
+
+
+def _blank(text: str, start: int, stop: int) -> int:
+    """Return the offset of the first white space from `start`, at most `stop` or a neighbourhood away."""
+    for at in range(start, min(stop, start + _NEIGHBOURHOOD_CHARS)):
+        if text[at].isspace():
+            return at
+    return min(stop, start + _NEIGHBOURHOOD_CHARS)
 
 
 def _around(text: str, spans: list[Span], placeholders: list[tuple[int, int]]) -> list[Span]:

@@ -78,9 +78,9 @@ async def run(call: Call, driver: Driver, places: Concurrency, judge: Judge, che
         )
         raise
     if step.error is not None or reply is None:
-        error = step.error or AssertionError("a call without an answer and without an error")
-        closed(call, driver, error)
-        raise error
+        failure = step.error or AssertionError("a call without an answer and without an error")
+        closed(call, driver, failure)
+        raise failure
     outcome = call.finish(clock.now(), clock.wall(), None, reply)
     return replace(reply, outcome=outcome)
 

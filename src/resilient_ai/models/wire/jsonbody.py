@@ -50,7 +50,8 @@ def decode(data: bytes, *, limit: int = MAX_BODY_BYTES) -> JSON:
     if data[:3] == _BOM:
         data = data[3:]
     try:
-        return cast("JSON", from_json(data))
+        value: JSON = from_json(data)
+        return value
     except ValueError as error:
         reason = str(error)
     if not data or data.isspace():

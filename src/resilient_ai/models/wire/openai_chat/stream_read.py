@@ -121,7 +121,7 @@ class ChatReader:
         delta = choice.get("delta")
         if delta is None:
             delta = choice.get("message") or {}  # a few servers close with the frame of a whole answer
-        if not isinstance(delta, Mapping):
+        if not isinstance(delta, dict):
             raise Malformed("delta is not an object")
         content = delta.get("content")
         if content is None or isinstance(content, str):
@@ -134,7 +134,10 @@ class ChatReader:
             refusal = string(delta.get("refusal"), "refusal")
             self._refused = self._refused or bool(refusal)
         if text or thought or refusal:
-            self._check_id(chunk)
+            if chunk.get("id") == self._id:
+                self._answers += 1
+            else:
+                self._check_id(chunk)
             out.append(Chunk(text, thought, None, refusal))
         if delta.get("tool_calls") or delta.get("function_call"):
             self._check_id(chunk)
