@@ -6,7 +6,7 @@ import itertools
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias, TypeVar, cast, final
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar, cast, final
 
 from resilient_ai.core.classify import classify as classify_failure
 from resilient_ai.core.clock import SYSTEM_CLOCK, seeded
@@ -174,7 +174,7 @@ class ResilientModel:
 
     @classmethod
     def from_config(
-        cls, path: str | os.PathLike[str] | None = None, *, chain: str | None = None, **overrides: object
+        cls, path: str | os.PathLike[str] | None = None, *, chain: str | None = None, **overrides: Any
     ) -> ResilientModel:
         """The chain `chain` of a configuration file.
 
