@@ -38,7 +38,9 @@ _DATE: Final = re.compile(
 )
 _YEARS: Final = re.compile(r"(?:1[5-9]|20|21)\d\d ?[-/] ?(?:1[5-9]|20|21)\d\d")
 _TIMES: Final = re.compile(r"(?:[01]?\d|2[0-4])\.[0-5]\d ?- ?(?:[01]?\d|2[0-4])\.[0-5]\d")
-_GROUPED: Final = re.compile(r"\d{1,2}([ .])\d{3}(?:\1\d{3})+|\d{1,3}(?:\.\d{3}){2,}")
+# `21 234 347` is a phone in Eastern Europe and the Americas, `1 234 567` is one nowhere.
+_GROUPED: Final = re.compile(r"\d(?: \d{3}){2,}|\d{1,3}(?:\.\d{3}){2,}")
+_THOUSANDS: Final = re.compile(r"\d{1,3}(?: \d{3}){2,}")
 _DECIMAL: Final = re.compile(r"\d{1,12}\.\d+")
 _VERSION: Final = re.compile(r"\d{1,3}(?:\.\d{1,4}){2,}")
 _DIGITS: Final = re.compile(r"\d+")
@@ -179,7 +181,10 @@ def _ordinary(text: str, start: int, end: int, body: str, groups: list[str]) -> 
             or body[0] == "0"
             or _PHONE_WORD.search(text, max(0, start - _WORDS_BACK), start)
         )
-    return bool(_CURRENCY_BEFORE.search(text, max(0, start - 6), start))
+    return bool(
+        _CURRENCY_BEFORE.search(text, max(0, start - 6), start)
+        or (_THOUSANDS.fullmatch(body) and _UNIT_AFTER.match(text, end))
+    )
 
 
 def find_numbers_in_logs(text: str, lowered: bytes) -> Iterator[Span]:
