@@ -74,25 +74,17 @@ def _base(messages: Messages) -> Request:
         return Request((Message("user", (Text(messages),)),))
     if not isinstance(messages, Sequence) or not messages:  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all typed
         raise InvalidRequest("There are no messages; give a question, or a list of {'role', 'content'}.")
-    if all(isinstance(message, Message) for message in messages):
-        return Request(tuple(cast("Sequence[Message]", messages)))
-    if len(messages) == 1 or all(_is_plain(message) for message in messages):
-        plain = [_plain(message) for message in messages]
-        if all(message is not None for message in plain):
-            return Request(tuple(cast("list[Message]", plain)))
-    return _by_codec(messages)
-
-
-def _is_plain(message: object) -> bool:
-    return isinstance(message, Mapping) and isinstance(
-        cast("Mapping[str, object]", message).get("content"), str
-    )
+    turns: Sequence[Message | Mapping[str, JSON]] = messages
+    plain = [_plain(turn) for turn in turns]
+    return Request(tuple(cast("list[Message]", plain))) if all(plain) else _by_codec(turns)
 
 
 def _plain(message: Message | Mapping[str, JSON]) -> Message | None:
     """A turn that is a role and a text, which is nearly all of them."""
     if isinstance(message, Message):
         return message
+    if not isinstance(message, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all typed
+        return None
     role, content = message.get("role"), message.get("content")
     if (
         role not in ("system", "developer", "user", "assistant")
