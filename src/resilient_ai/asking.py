@@ -23,6 +23,7 @@ _PARAMETERS: Final = frozenset(
         "reasoning_effort",
     }
 )
+ROLES: Final = ("system", "developer", "user", "assistant", "tool", "function")
 DATA_CLASSES: Final = ("public", "internal", "personal", "restricted")
 
 
@@ -74,25 +75,26 @@ def _base(messages: Messages) -> Request:
         return Request((Message("user", (Text(messages),)),))
     if not isinstance(messages, Sequence) or not messages:  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all typed
         raise InvalidRequest("There are no messages; give a question, or a list of {'role', 'content'}.")
-    turns: Sequence[Message | Mapping[str, JSON]] = messages
+    turns = cast("Sequence[Message | Mapping[str, JSON]]", messages)
     plain = [_plain(turn) for turn in turns]
     return Request(tuple(cast("list[Message]", plain))) if all(plain) else _by_codec(turns)
 
 
-def _plain(message: Message | Mapping[str, JSON]) -> Message | None:
-    """A turn that is a role and a text, which is nearly all of them."""
+def _plain(message: object) -> Message | None:
+    """A turn that is a role and a text, which is nearly all of them; None for any other."""
     if isinstance(message, Message):
         return message
-    if not isinstance(message, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all typed
+    if not isinstance(message, Mapping):
         return None
-    role, content = message.get("role"), message.get("content")
-    if (
-        role not in ("system", "developer", "user", "assistant")
-        or not isinstance(content, str)
-        or len(message) > 2
-    ):
+    turn = cast("Mapping[str, object]", message)
+    role, content = turn.get("role"), turn.get("content")
+    if not isinstance(content, str) or len(turn) > 2:
         return None
-    return Message("system" if role == "developer" else role, (Text(content),))  # type: ignore[arg-type]  # checked above
+    if role == "system" or role == "developer":  # noqa: PLR1714 - narrowed by comparison
+        return Message("system", (Text(content),))
+    if role == "user" or role == "assistant":  # noqa: PLR1714 - narrowed by comparison
+        return Message(role, (Text(content),))
+    return None
 
 
 def _by_codec(messages: Sequence[Message | Mapping[str, JSON]]) -> Request:
@@ -108,6 +110,10 @@ def _by_codec(messages: Sequence[Message | Mapping[str, JSON]]) -> Request:
         if not isinstance(message, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all typed
             raise InvalidRequest(
                 f"messages[{index}] is a {type(message).__name__}; give a mapping with 'role' and 'content', or a Message."
+            )
+        if message.get("role") not in ROLES:
+            raise InvalidRequest(
+                f"messages[{index}] has no role a model knows; the roles are {', '.join(ROLES)}."
             )
         try:
             done += OpenAIChat().decode_request({"messages": [message]}).messages
