@@ -678,7 +678,7 @@ def test_the_command_line_prints_a_url_for_every_fault(server: FaultServer) -> N
 
 def test_the_command_line_serves_until_interrupted() -> None:
     command = [sys.executable, "-m", "resilient_ai.testing.fault_server", "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - ourselves
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         url = process.stdout.readline().strip()
         assert ask(url).text == FaultServer.text
@@ -692,5 +692,5 @@ def test_importing_the_testing_package_loads_nothing_else() -> None:
         "import sys, resilient_ai.testing as t; assert 'FaultServer' in dir(t);"
         "print(*[m for m in sys.modules if 'fault_server' in m or m in {'ssl', 'httpx', 'pydantic'}])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""

@@ -272,6 +272,7 @@ class Connection:
         except OSError as error:
             raise ClientGone from error
         if not data:
+            # It may be half-closed and still read; HTTP clients do not do that, so it counts as gone.
             raise ClientGone
         self._inbox += data
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias, final
@@ -13,6 +14,9 @@ Header: TypeAlias = tuple[str, str]
 
 LEAK: Final = "leak"
 """The fault name under which requests to the other origin are recorded."""
+
+_KEPT: Final = 10_000
+"""More than any test sends, so that a server left running does not fill the memory with bodies."""
 
 
 @final
@@ -114,12 +118,12 @@ class Entry:
 
 @final
 class RequestLog:
-    """All records, in the order of arrival. Thread-safe."""
+    """The records, in the order of arrival; the oldest are forgotten. Thread-safe."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._changed = threading.Condition()
-        self._entries: list[Entry] = []
+        self._entries: deque[Entry] = deque(maxlen=_KEPT)
 
     def add(self, entry: Entry) -> None:
         """Records that a request arrived."""

@@ -92,8 +92,9 @@ class FaultServer:
                 raise RuntimeError("a FaultServer starts once")
             self._stop = StopSignal()
             try:
-                self._listen("http", port=self._wanted_port)
+                # First, because a conversation by any other port needs to know this one.
                 self._listen("elsewhere", elsewhere=True)
+                self._listen("http", port=self._wanted_port)
             except OSError:
                 self._release()
                 raise
@@ -188,7 +189,8 @@ class FaultServer:
     def requests(self, key: str | None = None) -> list[ServedRequest]:
         """What arrived, oldest first: of a session, of a fault (with or without its argument), or all of it.
 
-        `requests("leak")` is what was sent to the other origin of the redirect faults.
+        `requests("leak")` is what was sent to the other origin of the redirect faults. The last 10,000 requests
+        are kept.
         """
         return self._books.log.find(key)
 
