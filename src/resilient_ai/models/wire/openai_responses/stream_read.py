@@ -1,0 +1,276 @@
+"""The stream of a response, read event by event.
+
+Complete at `response.completed` or `response.incomplete`. Text comes by its deltas; where a server sends only the finished item, or only
+the finished response, what the deltas left out is taken from there. Sequence numbers, where they count, tell an event that came twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, final
+
+from resilient_ai.messages import JSON, Chunk, ToolCallDelta
+from resilient_ai.models.wire import Malformed, ReportedError, Truncated
+from resilient_ai.models.wire.identifiers import call_id
+from resilient_ai.models.wire.openai_responses.names import (
+    CALL_STATE_FIELDS,
+    PARAGRAPH,
+    REASONING_ITEM,
+    failure,
+    finish_reason,
+    read_usage,
+    reasoning_text,
+)
+from resilient_ai.models.wire.reported import reported, reported_event
+from resilient_ai.models.wire.shape import arguments_text, items, mapping, string
+from resilient_ai.models.wire.sse import event_object
+
+INCONSISTENT: Final = "inconsistent_stream"
+"""Flag: the text the server calls finished is not as long as what it sent in pieces."""
+
+_Event = Mapping[str, JSON]
+
+
+@final
+class ResponsesReader:
+    """The `EventReader` of responses."""
+
+    __slots__ = (
+        "_calls",
+        "_counts",
+        "_id",
+        "_last",
+        "_number",
+        "_refused",
+        "_sent",
+        "_thought",
+        "complete",
+        "flags",
+    )
+
+    def __init__(self) -> None:
+        self.complete = False
+        self.flags: list[str] = []
+        self._id: str | None = None
+        self._number = -1
+        self._counts = False
+        self._last = b""
+        self._refused = False
+        self._sent: dict[JSON, int] = {}  # output index -> characters of it handed out
+        self._thought: dict[JSON, int] = {}  # output index of reasoning -> its last part
+        self._calls: dict[JSON, int] = {}  # output index of a call -> our index
+
+    def event(self, name: str, data: bytes, out: list[Chunk]) -> None:
+        """See `EventReader`."""
+        if not data or data.isspace() or data[:6] == b"[DONE]":
+            return
+        event = event_object(data)
+        kind = event.get("type") or name
+        if not isinstance(kind, str):
+            raise Malformed("the type of an event is not a string")
+        if self._is_repeated(event.get("sequence_number"), data):
+            return
+        if kind == "response.output_text.delta":
+            self._text(event, out)
+            return
+        match kind:
+            case "response.function_call_arguments.delta":
+                self._arguments(event, out)
+            case "response.reasoning_summary_text.delta" | "response.reasoning_text.delta":
+                self._reasoning(event, out)
+            case "response.refusal.delta":
+                self._refusal(event, out)
+            case "response.created" | "response.in_progress" | "response.queued":
+                self._lifecycle(event, out)
+            case "response.output_item.added":
+                item = mapping(event.get("item"), "item")
+                if item.get("type") == "function_call":
+                    self._begin_call(event, item, out)
+            case "response.output_item.done":
+                self._settle(event, mapping(event.get("item"), "item"), out)
+            case "response.output_text.done":
+                self._check_text(event)
+            case "response.completed" | "response.incomplete" | "response.done" | "response.cancelled":
+                self._closed(kind, event, out)
+            case "response.failed":
+                response = mapping(event.get("response"), "response")
+                raise failure(response) or reported_event({"message": "the response failed"}, event=response)
+            case _ if kind == "error" or event.get("error"):
+                raise _error(event)
+            case _:
+                pass  # parts, annotations, server-side tools, and what is yet to be invented
+
+    def _is_repeated(self, number: JSON, data: bytes) -> bool:
+        """The event came twice, as a replaying proxy sends it. Believed only where the numbers are seen to count."""
+        if not isinstance(number, int):
+            return False
+        if self._counts and number == self._number and data == self._last:
+            return True
+        self._counts = self._counts or number == self._number + 1 > 0
+        self._number = number
+        self._last = data
+        return False
+
+    def ended(self) -> None:
+        """See `EventReader`."""
+        raise Truncated("the stream ended before the response was complete")
+
+    def _text(self, event: _Event, out: list[Chunk]) -> None:
+        delta = string(event.get("delta"), "delta")
+        if delta:
+            self._add(event, delta)
+            out.append(Chunk(delta))
+
+    def _refusal(self, event: _Event, out: list[Chunk]) -> None:
+        delta = string(event.get("delta"), "delta")
+        self._refused = True
+        if delta:
+            self._add(event, delta)
+            out.append(Chunk(refusal=delta))
+
+    def _reasoning(self, event: _Event, out: list[Chunk]) -> None:
+        """A piece of a thought; parts of a summary are paragraphs."""
+        delta = string(event.get("delta"), "delta")
+        if not delta:
+            return
+        index = event.get("output_index")
+        part = event.get("summary_index", event.get("content_index"))
+        known = self._thought.get(_key(index))
+        if isinstance(part, int):
+            self._thought[_key(index)] = part
+            if known is not None and part != known:
+                delta = PARAGRAPH + delta
+        self._add(event, delta)
+        out.append(Chunk(reasoning=delta))
+
+    def _arguments(self, event: _Event, out: list[Chunk]) -> None:
+        index = self._calls.get(_key(event.get("output_index")))
+        delta = arguments_text(event.get("delta"), "delta")
+        if index is None:
+            raise Malformed("arguments came before their function call")
+        if delta:
+            self._add(event, delta)
+            out.append(Chunk(tool_call=ToolCallDelta(index, arguments=delta)))
+
+    def _check_text(self, event: _Event) -> None:
+        """Notices a text that differs from its pieces, while the item has one part only."""
+        text = event.get("text")
+        sent = self._sent.get(_key(event.get("output_index")), 0)
+        if isinstance(text, str) and not event.get("content_index") and sent not in (0, len(text)):
+            self._flag(INCONSISTENT)
+
+    def _lifecycle(self, event: _Event, out: list[Chunk]) -> None:
+        response = mapping(event.get("response"), "response")
+        error = failure(response)
+        if error is not None:
+            raise error
+        self._identify(response, out)
+
+    def _closed(self, kind: str, event: _Event, out: list[Chunk]) -> None:
+        """The last event repeats the whole answer: what no event before it gave is given now."""
+        self._lifecycle(event, out)
+        response = mapping(event.get("response"), "response")
+        output = items(response.get("output"), "output")
+        if not output and not self._sent and kind == "response.completed":
+            raise Malformed("the answer holds no output")
+        for index, item in enumerate(output):
+            if index not in self._sent:
+                self._settle({"output_index": index}, item, out)
+        usage = response.get("usage")
+        out.append(
+            Chunk(
+                finish_reason=finish_reason(
+                    {
+                        **response,
+                        "status": response.get("status") or _STATUS[kind],
+                    },
+                    called=bool(self._calls),
+                    refused=self._refused,
+                ),
+                usage=None if usage is None else read_usage(usage, self.flags),
+            )
+        )
+        self.complete = True
+
+    def _identify(self, response: _Event, out: list[Chunk]) -> None:
+        identity = string(response.get("id"), "response.id")
+        if self._id is None:
+            self._id = identity
+            model = string(response.get("model"), "response.model")
+            if identity or model:
+                out.append(Chunk(model=model or None, id=identity or None))
+        elif identity and self._id and identity != self._id:
+            raise Malformed("the id of the answer changed in the middle")
+
+    def _begin_call(self, event: _Event, item: _Event, out: list[Chunk]) -> None:
+        place = _key(event.get("output_index"))
+        if place in self._calls:
+            raise Malformed("two function calls stand in one place")
+        index = len(self._calls)
+        self._calls[place] = index
+        name = string(item.get("name"), "function_call.name")
+        arguments = arguments_text(item.get("arguments"), "function_call.arguments")
+        self._sent[place] = len(arguments)
+        told = string(item.get("call_id"), "function_call.call_id")
+        opaque = {key: item[key] for key in CALL_STATE_FIELDS if item.get(key) is not None}
+        out.append(
+            Chunk(
+                tool_call=ToolCallDelta(
+                    index, told or call_id(self._id, index, name), name, arguments, opaque
+                )
+            )
+        )
+
+    def _settle(self, event: _Event, item: _Event, out: list[Chunk]) -> None:
+        """Gives what the finished item holds and its pieces did not."""
+        place = _key(event.get("output_index"))
+        sent = self._sent.get(place, 0)
+        kind = item.get("type")
+        if kind == "function_call":
+            if place not in self._calls:
+                self._begin_call(event, item, out)
+            elif not sent:
+                arguments = arguments_text(item.get("arguments"), "function_call.arguments")
+                if arguments:
+                    out.append(Chunk(tool_call=ToolCallDelta(self._calls[place], arguments=arguments)))
+        elif kind == "reasoning":
+            out.append(Chunk(reasoning="" if sent else reasoning_text(item), opaque={REASONING_ITEM: item}))
+        elif kind == "message" and not sent:
+            for part in items(item.get("content"), "item.content"):
+                text = string(part.get("text"), "item.content.text")
+                refusal = string(part.get("refusal"), "item.content.refusal")
+                if text or refusal:
+                    self._refused = self._refused or bool(refusal)
+                    out.append(Chunk(text, refusal=refusal))
+        self._sent.setdefault(place, 0)
+
+    def _add(self, event: _Event, delta: str) -> None:
+        place = _key(event.get("output_index"))
+        self._sent[place] = self._sent.get(place, 0) + len(delta)
+
+    def _flag(self, flag: str) -> None:
+        if flag not in self.flags:
+            self.flags.append(flag)
+
+
+def _key(index: JSON) -> int:
+    """The place of an item in the output; servers that stream a single item leave it out."""
+    if index is None:
+        return 0
+    if isinstance(index, int):
+        return index
+    raise Malformed("the place of an item is not a number")
+
+
+def _error(event: _Event) -> ReportedError:
+    """What an error event reports: its fields stand beside its type, or under `error`."""
+    told = {key: value for key, value in event.items() if key not in ("type", "sequence_number")}
+    return reported(event) or reported_event(told, event=event)
+
+
+_STATUS: Final = {
+    "response.completed": "completed",
+    "response.incomplete": "incomplete",
+    "response.done": "completed",
+    "response.cancelled": "cancelled",
+}
