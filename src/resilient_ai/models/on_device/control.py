@@ -7,11 +7,21 @@ a message ends the turn and speaks for the assistant. Remote providers guard aga
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, final
 
-from resilient_ai.messages import Message, Part, Reasoning, Text, ToolCall, ToolResult
+from resilient_ai.messages import (
+    JSON,
+    Message,
+    Part,
+    Reasoning,
+    Request,
+    Text,
+    Tool,
+    ToolCall,
+    ToolResult,
+)
 
 BREAK: Final = " "
 """Put after the first character of a control string. A space is one token everywhere, is seen by whoever reads the text, and no tokenizer
@@ -40,9 +50,34 @@ class ControlGuard:
             text = self._pattern.sub(_broken, text)
         return text
 
+    def request(self, request: Request) -> Request:
+        """`request` with all text guarded that a chat template renders: the conversation and the tools."""
+        return replace(
+            request,
+            messages=tuple(map(self.message, request.messages)),
+            tools=tuple(map(self._tool, request.tools)),
+        )
+
     def message(self, message: Message) -> Message:
         """`message` with all its text guarded."""
-        return replace(message, parts=tuple(map(self._part, _joined(message.parts))))
+        name = None if message.name is None else self.text(message.name)
+        return Message(message.role, tuple(map(self._part, _joined(message.parts))), name)
+
+    def _tool(self, tool: Tool) -> Tool:
+        description = None if tool.description is None else self.text(tool.description)
+        return Tool(self.text(tool.name), description, self._mapping(tool.parameters), tool.strict)
+
+    def _mapping(self, values: Mapping[str, JSON]) -> Mapping[str, JSON]:
+        return {self.text(name): self._value(value) for name, value in values.items()}
+
+    def _value(self, value: JSON) -> JSON:
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, Mapping):
+            return self._mapping(value)
+        if isinstance(value, Sequence):
+            return [self._value(item) for item in value]
+        return value
 
     def _part(self, part: Part) -> Part:
         match part:

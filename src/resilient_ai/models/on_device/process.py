@@ -339,7 +339,7 @@ async def readable(fd: int, scope: Scope) -> None:
         if sys.platform == "win32":
             until = SYSTEM_CLOCK.now() + seconds
             while not _has_data(fd) and SYSTEM_CLOCK.now() < until:
-                await pause(_POLL_SECONDS, scope)
+                await pause(_POLL_SECONDS, blocking=scope.blocking)
         elif scope.blocking:
             poll = select.poll()
             poll.register(fd, select.POLLIN)
@@ -363,9 +363,9 @@ async def _task_readable(fd: int, seconds: float) -> None:
         loop.remove_reader(fd)
 
 
-async def pause(seconds: float, scope: Scope) -> None:
-    """Waits in real time, as processes do, in the scope's colour."""
-    if scope.blocking:
+async def pause(seconds: float, *, blocking: bool) -> None:
+    """Waits in real time, as processes do, in either colour."""
+    if blocking:
         SYSTEM_CLOCK.sleep(seconds)
     else:
         await SYSTEM_CLOCK.asleep(seconds)

@@ -117,13 +117,25 @@ class Supervisor:
 
     def leave(self, user: object) -> None:
         """`user` is done with it. Kills the child when nobody else uses it; a later request starts another. Idempotent."""
+        child = self._let_go(user)
+        if child is not None:
+            child.close()
+
+    async def aleave(self, user: object) -> None:
+        """As `leave`, without blocking the event loop while the kernel takes the child's memory back."""
+        child = self._let_go(user)
+        if child is not None:
+            child.signal_end()
+            await _reap(child, blocking=False)
+
+    def _let_go(self, user: object) -> Child | None:
+        """The child to end, if `user` was the last to use it."""
         with self._lock:
             self._users.discard(user)
             if self._users:
-                return
+                return None
             child, self._child = self._child, None
-        if child is not None:
-            child.close()
+            return child
 
     async def borrow(self, scope: Scope, probe: Probe) -> Permit:
         """A place at a ready child, started and waited for if need be, within `scope.until`.
@@ -187,7 +199,7 @@ class Supervisor:
                 fd = None if signalled is child else child.ready_signal()
             if fd is None:
                 # Its pipe has ended but the process has not: it is on its way out.
-                await pause(_REAP_PAUSE_SECONDS, scope)
+                await pause(_REAP_PAUSE_SECONDS, blocking=scope.blocking)
             else:
                 await readable(fd, scope)
                 signalled = child
@@ -288,11 +300,11 @@ class Supervisor:
                     self._child = None
                     child.signal_end()
             if overdue:
-                await _reap(child, scope)
+                await _reap(child, blocking=scope.blocking)
                 return False
             if scope.remaining() <= 0:
                 raise AttemptTimeout(sent=False)
-            await pause(_PROBE_PAUSE_SECONDS, scope)
+            await pause(_PROBE_PAUSE_SECONDS, blocking=scope.blocking)
 
     async def _ask(self, endpoint: Endpoint, since: float, scope: Scope, probe: Probe) -> int | None:
         """What `probe` says, within what is left of the grace."""
@@ -311,11 +323,11 @@ class Supervisor:
         return await probe(endpoint, short)
 
 
-async def _reap(child: Child, scope: Scope) -> None:
+async def _reap(child: Child, *, blocking: bool) -> None:
     """Waits until a killed child is gone. A large one takes some time to give its memory back."""
     until = SYSTEM_CLOCK.now() + _REAP_SECONDS
     while not child.ended and SYSTEM_CLOCK.now() < until:
-        await pause(_REAP_PAUSE_SECONDS, scope)
+        await pause(_REAP_PAUSE_SECONDS, blocking=blocking)
     if child.ended:
         child.close()
 
