@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, fields
 from typing import Final, final
 
 from resilient_ai.core.events import AttemptFinished, Event
@@ -61,23 +61,48 @@ class Spent:
     wasted: float = 0.0
     unpriced: int = 0
 
-    def plus(self, other: Spent) -> Spent:
-        """Both together."""
-        return Spent(
-            self.attempts + other.attempts,
-            self.failed + other.failed,
-            self.input_tokens + other.input_tokens,
-            self.output_tokens + other.output_tokens,
-            self.cached_tokens + other.cached_tokens,
-            self.reasoning_tokens + other.reasoning_tokens,
-            self.unmeasured + other.unmeasured,
-            self.cost + other.cost,
-            self.wasted + other.wasted,
-            self.unpriced + other.unpriced,
-        )
 
+@final
+class _Account:
+    """A total that is still growing. Added to in place: it is touched for every attempt of the process."""
 
-_NOTHING: Final = Spent()
+    __slots__ = tuple(field.name for field in fields(Spent))
+
+    attempts: int
+    failed: int
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int
+    reasoning_tokens: int
+    unmeasured: int
+    cost: float
+    wasted: float
+    unpriced: int
+
+    def __init__(self) -> None:
+        for name in self.__slots__:
+            setattr(self, name, 0)
+        self.cost = self.wasted = 0.0
+
+    def add(self, attempt: Attempt) -> None:
+        usage, cost = attempt.usage, attempt.cost
+        self.attempts += 1
+        if usage.input_tokens is None or usage.output_tokens is None:
+            self.unmeasured += 1
+        self.input_tokens += usage.input_tokens or 0
+        self.output_tokens += usage.output_tokens or 0
+        self.cached_tokens += usage.cached_tokens or 0
+        self.reasoning_tokens += usage.reasoning_tokens or 0
+        if cost is None:
+            self.unpriced += 1
+        else:
+            self.cost += cost
+        if attempt.kind is not None:
+            self.failed += 1
+            self.wasted += cost or 0.0
+
+    def spent(self) -> Spent:
+        return Spent(*(getattr(self, name) for name in self.__slots__))
 
 
 @final
@@ -90,33 +115,31 @@ class Ledger:
 
     def __init__(self, *, entries: int = MAX_ENTRIES) -> None:
         self._lock = threading.Lock()
-        self._by_model: dict[str, Spent] = {}
+        self._by_model: dict[str, _Account] = {}
         self._entries: deque[Entry] = deque(maxlen=entries)
 
     def __call__(self, event: Event) -> None:
         if not isinstance(event, AttemptFinished):
             return
-        spent = _spent(event.attempt)
         key = f"{event.attempt.provider}:{event.attempt.model}"
         with self._lock:
-            if key not in self._by_model and len(self._by_model) >= MAX_MODELS:
-                key = OTHERS
-            self._by_model[key] = self._by_model.get(key, _NOTHING).plus(spent)
+            account = self._by_model.get(key)
+            if account is None:
+                account = self._open(key)
+            account.add(event.attempt)
             self._entries.append(Entry(event.call, event.attempt))
 
     @property
     def by_model(self) -> dict[str, Spent]:
         """The total of each model, by `provider:name`. A copy."""
         with self._lock:
-            return dict(self._by_model)
+            return {key: account.spent() for key, account in self._by_model.items()}
 
     @property
     def total(self) -> Spent:
         """The total of all models."""
-        total = _NOTHING
-        for spent in self.by_model.values():
-            total = total.plus(spent)
-        return total
+        columns = zip(*(astuple(spent) for spent in self.by_model.values()), strict=True)
+        return Spent(*(sum(column) for column in columns))
 
     @property
     def entries(self) -> tuple[Entry, ...]:
@@ -130,20 +153,7 @@ class Ledger:
             self._by_model.clear()
             self._entries.clear()
 
-
-def _spent(attempt: Attempt) -> Spent:
-    usage = attempt.usage
-    failed = attempt.kind is not None
-    cost = attempt.cost or 0.0
-    return Spent(
-        attempts=1,
-        failed=int(failed),
-        input_tokens=usage.input_tokens or 0,
-        output_tokens=usage.output_tokens or 0,
-        cached_tokens=usage.cached_tokens or 0,
-        reasoning_tokens=usage.reasoning_tokens or 0,
-        unmeasured=int(usage.input_tokens is None or usage.output_tokens is None),
-        cost=cost,
-        wasted=cost if failed else 0.0,
-        unpriced=int(attempt.cost is None),
-    )
+    def _open(self, key: str) -> _Account:
+        if len(self._by_model) >= MAX_MODELS:
+            key = OTHERS
+        return self._by_model.setdefault(key, _Account())

@@ -17,7 +17,6 @@ from opentelemetry import trace
 
 from resilient_ai.core import events
 from resilient_ai.core.clock import SYSTEM_CLOCK, Clock
-from resilient_ai.core.failure import FailureKind
 from resilient_ai.messages import Outcome
 from resilient_ai.observe import names
 from resilient_ai.observe.redaction import clean, clean_once
@@ -182,15 +181,22 @@ class Log:
         found = None if self._ids is None or call is None else self._ids(call)
         trace_id, span_id = found or hex_ids(trace.get_current_span()) or (None, None)
         stamp = datetime.fromtimestamp(self._clock.wall(), UTC).isoformat(timespec="milliseconds")
-        line: dict[str, object] = {"timestamp": stamp, "level": level, "event": event, "call": call}
-        line.update(keys)
-        line["trace_id"] = trace_id
-        line["span_id"] = span_id
-        self._write(level, line)
+        self._write(
+            level,
+            {
+                "timestamp": stamp,
+                "level": level,
+                "event": event,
+                "call": call,
+                **keys,
+                "trace_id": trace_id,
+                "span_id": span_id,
+            },
+        )
 
 
 def _level(event: events.CallFinished) -> LevelName:
-    if event.error == FailureKind.CANCELLED.value:
+    if event.error == names.CANCELLED:
         return "info"  # the caller left; nothing went wrong
     if event.error is not None:
         return "error"

@@ -13,7 +13,6 @@ from weakref import WeakKeyDictionary
 
 from opentelemetry.metrics import (
     CallbackOptions,
-    Counter,
     Histogram,
     Meter,
     MeterProvider,
@@ -83,6 +82,31 @@ class _BreakerStates:
 
 
 @final
+class _Tally:
+    """A counter that is kept here and read by the SDK when it collects.
+
+    Adding to one of the SDK's own counters costs as much as recording into a histogram (6 us); most of what is counted in a
+    call are counters, and a dictionary does it for a tenth.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: dict[tuple[tuple[str, str | int], ...], float] = {}
+
+    def add(self, amount: float, labels: Labels) -> None:
+        """Adds to the series of `labels`, which always come in the same order."""
+        series = tuple(labels.items())
+        with self._lock:
+            self._counts[series] = self._counts.get(series, 0) + amount
+
+    def observe(self, _options: CallbackOptions) -> Iterator[Observation]:
+        with self._lock:
+            counts = list(self._counts.items())
+        for series, count in counts:
+            yield Observation(count, dict(series))
+
+
+@final
 class _Instruments:
     """The instruments of one meter provider. Made once: a provider never lets go of an instrument."""
 
@@ -102,8 +126,9 @@ class _Instruments:
         self.validations = _counter(meter, names.METRIC_VALIDATIONS)
         self.alerts = _counter(meter, names.METRIC_ALERTS)
         self.cost = _counter(meter, names.METRIC_COST)
+        self.active = _Tally()
         row = _ROWS[names.METRIC_ACTIVE]
-        self.active = meter.create_up_down_counter(row.name, row.unit, row.description)
+        meter.create_observable_up_down_counter(row.name, [self.active.observe], row.unit, row.description)
         row = _ROWS[names.METRIC_BREAKER_STATE]
         meter.create_observable_gauge(row.name, [self.breakers.observe], row.unit, row.description)
         row = _ROWS[names.METRIC_REDACTIONS]
@@ -348,9 +373,11 @@ def _histogram(meter: Meter, name: str) -> Histogram:
     )
 
 
-def _counter(meter: Meter, name: str) -> Counter:
+def _counter(meter: Meter, name: str) -> _Tally:
     row = _ROWS[name]
-    return meter.create_counter(row.name, row.unit, row.description)
+    tally = _Tally()
+    meter.create_observable_counter(row.name, [tally.observe], row.unit, row.description)
+    return tally
 
 
 def _redactions(_options: CallbackOptions) -> Iterable[Observation]:

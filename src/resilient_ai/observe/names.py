@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Final, Literal, TypeAlias, final
 
 from resilient_ai.core.events import ERROR_TYPES
+from resilient_ai.core.failure import FailureKind
 
 SCOPE: Final = "resilient_ai"
 """Name of the instrumentation scope of our tracer and our meter."""
@@ -131,6 +132,8 @@ LOG_CONFIG_LOADED: Final = "config.loaded"
 # --- Closed lists of values ------------------------------------------------------------------------------------------
 OUTCOMES: Final = ("ok", "degraded", "error")
 BREAKER_STATES: Final = ("closed", "open", "half-open", "forced-open", "disabled")
+CANCELLED: Final = FailureKind.CANCELLED.value
+"""The `error.type` of a call its caller left: told apart, and nobody's failure."""
 OTHER: Final = "_OTHER"
 """Stands for every value outside a closed list, and for every name past the bound of a metric's label."""
 

@@ -362,7 +362,7 @@ def _finish(call: _OpenCall, event: events.CallFinished) -> None:
         attributes[names.ERROR_TYPE] = names.error_type(event.error)
     call.span.set_attributes(attributes)
     # A caller who leaves is told apart by `error.type`, but nothing went wrong: no trace is painted red for it.
-    if event.error is not None and event.error != FailureKind.CANCELLED.value:
+    if event.error is not None and event.error != names.CANCELLED:
         call.span.set_status(_ERROR)
     call.span.end(end)
 
