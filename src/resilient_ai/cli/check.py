@@ -128,7 +128,7 @@ def _model_finding(config: Config, name: str, *, live: bool) -> Finding:
     from resilient_ai.config.build import build_model
 
     table = config.models[name]
-    what = f"{table['provider']}:{table.get('model') or table.get('path', '')}"
+    what = f"{table['provider']}:{table.get('model') or table.get('path') or name}"
     try:
         detail = _file_detail(config, name)
         model = build_model(config, name)

@@ -118,7 +118,9 @@ def build_model(
     table = config.models[name]
     place = ("models", name)
     arguments: dict[str, object] = {
-        key: value for key, value in table.items() if key not in {"provider", "model", "path", "options"}
+        key: value
+        for key, value in table.items()
+        if key not in {"provider", "model", "path", "text", "options"}
     }
     own = PROVIDERS.get(table["provider"])
     if keys is stand_in and own is not None and "api_key" in own.optional:
@@ -141,6 +143,8 @@ def build_model(
         identity.append(table["model"])
     elif "path" in table:
         identity.append(str(file_path(config, table["path"])))
+    elif "text" in table:
+        identity.append(table["text"])
     make = _factory(config, name)
     try:
         return make(*identity, **arguments)

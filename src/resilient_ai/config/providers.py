@@ -7,7 +7,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Final, final
 
 ENTRY_POINTS: Final = "resilient_ai.models"
-"""Group of the entry points. Each loads to a callable that takes `model` (or `path`) as its first argument and the other
+"""Group of the entry points. Each loads to a callable that takes `model` (or `path`, or `text`) as its first argument and the other
 settings of its table as keyword arguments, with those in `options` among them, and gives a model."""
 
 
@@ -38,6 +38,7 @@ PROVIDERS: Final = {
     "on-device": Takes(
         "OnDeviceModel", ("path",), ("capabilities", "context_tokens", "data_classes", "price", "timeouts")
     ),
+    "canned": Takes("canned", ("text",), ()),
 }
 """The library's own providers."""
 

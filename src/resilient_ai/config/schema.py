@@ -142,7 +142,7 @@ class ModelTable(TypedDict, total=False):
     """One model that can answer."""
 
     provider: Required[Text]
-    """Who serves it: openai, openai-responses, anthropic, gemini, ollama, on-device, or an installed entry point of the
+    """Who serves it: openai, openai-responses, anthropic, gemini, ollama, on-device, canned, or an installed entry point of the
     group `resilient_ai.models`."""
     model: Text
     """The model's name, as the provider knows it."""
@@ -160,6 +160,8 @@ class ModelTable(TypedDict, total=False):
     """Timeouts of this model; they take precedence over the chain's."""
     path: Text
     """File of a model on the device. A relative path starts at the directory of the configuration file."""
+    text: Text
+    """The fixed answer of a canned model, the end of a chain that must say something."""
     capabilities: list[Text]
     """What a model on the device can do beyond chat."""
     options: dict[str, object]
