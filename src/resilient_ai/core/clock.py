@@ -27,11 +27,11 @@ class Clock(Protocol):
         """Seconds since the Unix epoch. May jump; used for timestamps and HTTP dates only."""
         ...
 
-    def sleep(self, seconds: float) -> None:
+    def sleep(self, seconds: float, /) -> None:
         """Blocks the calling thread for `seconds` (>= 0)."""
         ...
 
-    async def asleep(self, seconds: float) -> None:
+    async def asleep(self, seconds: float, /) -> None:
         """Suspends the calling task for `seconds` (>= 0). Cancellation ends it at once."""
         ...
 
