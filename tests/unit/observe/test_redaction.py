@@ -1,14 +1,16 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import pytest
 
 from resilient_ai.observe import redaction
 from resilient_ai.privacy import known_values
 from unit.observe import story
 from unit.observe.story import KEY
 
-if TYPE_CHECKING:
-    import pytest
+
+@pytest.fixture(autouse=True)
+def nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redaction, "_remembered", {})
 
 
 def test_names_of_models_and_chains_pass_unchanged() -> None:
@@ -67,7 +69,14 @@ def test_a_redactor_that_fails_yields_a_constant_and_is_counted(monkeypatch: pyt
     monkeypatch.setattr(redaction, "_redactor", Broken())
     assert redaction.clean(f"never seen {story.CANARY}") == redaction.PLACEHOLDER
     assert redaction.counts()[1] == before + 1
-    redaction._remembered.clear()
+
+
+def test_a_key_of_the_shape_of_an_identifier_is_found_once_it_is_known(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(known_values.PROCESS_VALUES, "_forms", ())
+    known_values.register("req_hunter2hunter2")
+    assert "hunter2" not in redaction.clean_once("req_hunter2hunter2")
 
 
 def test_a_long_value_is_cut_after_it_was_redacted() -> None:
