@@ -9,7 +9,15 @@ import typer
 from rich.text import Text
 
 from resilient_ai.cli.history import outcome_document, print_history
-from resilient_ai.cli.terminal import ChainOption, ConfigOption, JsonOption, err, out, print_json, reporting
+from resilient_ai.cli.terminal import (
+    ChainOption,
+    ConfigOption,
+    JsonOption,
+    err,
+    print_json,
+    printable,
+    reporting,
+)
 from resilient_ai.config.durations import format_duration, parse_duration
 from resilient_ai.core import events
 from resilient_ai.errors import ConfigError
@@ -74,7 +82,7 @@ def ask(
             print_json(_document(reply))
         else:
             if not stream:
-                out().print(Text(reply.text))
+                sys.stdout.write((printable(reply.text) if sys.stdout.isatty() else reply.text) + "\n")
             _summary(reply)
 
 
@@ -144,7 +152,7 @@ def _streamed(model: ResilientModel, asked: Any, options: dict[str, Any], progre
                 err().print("\n[dim]the answer broke off; another model begins again[/dim]")
             if chunk.text:
                 progress.done()
-                sys.stdout.write(chunk.text)
+                sys.stdout.write(printable(chunk.text) if sys.stdout.isatty() else chunk.text)
                 sys.stdout.flush()
         sys.stdout.write("\n")
         return stream.reply()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, final
 import typer
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from resilient_ai.cli.terminal import (
     PROBLEM,
@@ -17,11 +18,12 @@ from resilient_ai.cli.terminal import (
     err,
     out,
     print_json,
+    put,
     reporting,
     safe_text,
 )
 from resilient_ai.config.durations import format_duration
-from resilient_ai.errors import ConfigError
+from resilient_ai.errors import CallError, ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,8 +48,9 @@ class Finding:
         kind: `model` or `chain`.
         name: Its name in the file.
         what: What it is: `openai:gpt-5.2`, or the models of the chain.
-        detail: What was found to be well; empty if there is a problem.
-        problem: What is wrong, or None.
+        detail: What was found, in a few words.
+        ok: It can be used from here.
+        problem: What is wrong with it, or None; a chain that is not ok because of a model has none of its own.
         seconds: How long the model took to answer, where it was asked.
     """
 
@@ -55,6 +58,7 @@ class Finding:
     name: str
     what: str
     detail: str = ""
+    ok: bool = True
     problem: Exception | None = None
     seconds: float | None = None
 
@@ -65,7 +69,7 @@ class Finding:
             "kind": self.kind,
             "name": self.name,
             "what": self.what,
-            "ok": self.problem is None,
+            "ok": self.ok,
             "detail": self.detail or None,
             "seconds": self.seconds,
             "problem": problem,
@@ -113,15 +117,19 @@ def check(
             )
         else:
             _print_findings(out(), examined, findings)
-        if any(finding.problem is not None for finding in findings):
+        if not all(finding.ok for finding in findings):
             raise typer.Exit(PROBLEM)
 
 
 def _findings(config: Config, *, live: bool) -> Iterator[Finding]:
+    unmade: set[str] = set()
     for name in config.models:
-        yield _model_finding(config, name, live=live)
+        finding = _model_finding(config, name, live=live)
+        if isinstance(finding.problem, ConfigError):
+            unmade.add(name)
+        yield finding
     for name in config.chains:
-        yield _chain_finding(config, name)
+        yield _chain_finding(config, name, unmade)
 
 
 def _model_finding(config: Config, name: str, *, live: bool) -> Finding:
@@ -133,7 +141,7 @@ def _model_finding(config: Config, name: str, *, live: bool) -> Finding:
         detail = _file_detail(config, name)
         model = build_model(config, name)
     except ConfigError as error:
-        return Finding("model", name, what, problem=error)
+        return _problem("model", name, what, error)
     try:
         if not live:
             return Finding(
@@ -143,7 +151,7 @@ def _model_finding(config: Config, name: str, *, live: bool) -> Finding:
     finally:
         model.close()
     if problem is not None:
-        return Finding("model", name, what, problem=problem, seconds=seconds)
+        return _problem("model", name, what, problem, seconds=seconds)
     return Finding(
         "model", name, what, f"answered after {format_duration(round(seconds, 2))}", seconds=seconds
     )
@@ -171,7 +179,6 @@ def _ask_for_a_word(model: Model) -> tuple[float, Exception | None]:
     """Sends one request, past every retry and breaker. Seconds it took, and why there was no answer."""
     from resilient_ai.core.clock import SYSTEM_CLOCK
     from resilient_ai.core.failure import FailureKind
-    from resilient_ai.errors import CallError
     from resilient_ai.model import ResilientModel
     from resilient_ai.policies.breaker import Breaker
     from resilient_ai.policies.retry import Retry
@@ -191,7 +198,15 @@ def _ask_for_a_word(model: Model) -> tuple[float, Exception | None]:
     return SYSTEM_CLOCK.now() - started, problem
 
 
-def _chain_finding(config: Config, name: str) -> Finding:
+def _problem(kind: str, name: str, what: str, problem: Exception, *, seconds: float | None = None) -> Finding:
+    if isinstance(problem, ConfigError) and problem.line is not None:
+        detail = f"line {problem.line}"
+    else:
+        detail = problem.kind.value if isinstance(problem, CallError) else type(problem).__name__
+    return Finding(kind, name, what, detail, ok=False, problem=problem, seconds=seconds)
+
+
+def _chain_finding(config: Config, name: str, unmade: set[str]) -> Finding:
     from resilient_ai.config.build import resilient_model
     from resilient_ai.config.secrets import stand_in
 
@@ -201,7 +216,10 @@ def _chain_finding(config: Config, name: str) -> Finding:
         with resilient_model(config, name, keys=stand_in) as model:
             plan = model.plan
     except ConfigError as error:
-        return Finding("chain", name, what, problem=error)
+        return _problem("chain", name, what, error)
+    missing = [member for member in members if member in unmade]
+    if missing:
+        return Finding("chain", name, what, f"cannot be built without {', '.join(missing)}", ok=False)
     worst = plan.worst_case()
     requests = "any number of" if worst.requests is None else str(worst.requests)
     return Finding("chain", name, what, f"at most {requests} requests in {format_duration(worst.seconds)}")
@@ -220,7 +238,7 @@ def _print_problems(problems: list[ConfigError], *, as_json: bool) -> None:
         return
     console = out()
     for problem in problems:
-        console.print(f"[red]✗[/red] {escape(safe_text(problem))}")
+        put(console, Text("✗ ", "red"), Text(safe_text(problem)))
     _print_count(console, len(problems))
 
 
@@ -236,7 +254,7 @@ def _print_findings(console: Console, config: Config, findings: list[Finding]) -
         if kind and finding.kind != kind:
             table.add_row()
         kind = finding.kind
-        mark = "[green]✓[/green]" if finding.problem is None else "[red]✗[/red]"
+        mark = "[green]✓[/green]" if finding.ok else "[red]✗[/red]"
         table.add_row(mark, escape(finding.name), escape(finding.what), escape(finding.detail))
     console.print(table)
     problems = [finding.problem for finding in findings if finding.problem is not None]
@@ -244,7 +262,7 @@ def _print_findings(console: Console, config: Config, findings: list[Finding]) -
         console.print()
     # One problem stops a model and every chain that has it: told once.
     for text in dict.fromkeys(map(safe_text, problems)):
-        console.print(f"[red]✗[/red] {escape(text)}")
+        put(console, Text("✗ ", "red"), Text(text))
     _print_count(console, len(set(map(safe_text, problems))))
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from rich.markup import escape
+from rich.text import Text
 
-from resilient_ai.cli.terminal import ChainOption, ConfigOption, JsonOption, out, print_json, reporting
+from resilient_ai.cli.terminal import ChainOption, ConfigOption, JsonOption, out, print_json, put, reporting
 
 if TYPE_CHECKING:
     from resilient_ai.engine.plan import Plan, WorstCase
@@ -35,10 +35,11 @@ def explain(config: ConfigOption = None, chain: ChainOption = None, *, as_json: 
                     documents.append(_document(model.plan))
                     continue
                 title, *lines = model.explain().splitlines()
-                console.print(f"[bold]{escape(title)}[/bold]")
+                console.print(Text(title, "bold"))
                 for line in lines:
-                    style = "bold yellow" if line.strip().startswith("worst case") else ""
-                    console.print(escape(line), style=style)
+                    body = line.lstrip()
+                    style = "bold yellow" if body.startswith("worst case") else ""
+                    put(console, Text(" " * (len(line) - len(body))), Text(body, style))
                 if name != names[-1]:
                     console.print()
         if as_json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import traceback
 from collections.abc import Generator, Mapping
@@ -12,6 +13,7 @@ from typing import Annotated, Final, TypeAlias
 
 import typer
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from resilient_ai.errors import CallError, ConfigError, ResilientError
@@ -28,6 +30,9 @@ EXIT_CODES: Final = (
     "Exit codes: 0 all is well; 1 a problem was found or the call failed; "
     "2 the command line or the configuration is wrong; 130 interrupted."
 )
+
+_COMMANDING: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""Control characters of ASCII and Latin-1 except tab and line feed."""
 
 ConfigOption: TypeAlias = Annotated[
     Path | None,
@@ -56,6 +61,23 @@ def out() -> Console:
 def err() -> Console:
     """Where progress, notes and errors go."""
     return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def put(console: Console, mark: Text, body: Text) -> None:
+    """Prints `mark` and `body` on one line. On a terminal a longer body goes on below itself, by words; elsewhere it stays whole."""
+    if not console.is_terminal:
+        console.print(Text.assemble(mark, body))
+        return
+    grid = Table.grid()
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    grid.add_row(mark, body)
+    console.print(grid, soft_wrap=False)
+
+
+def printable(text: str) -> str:
+    """`text` without the characters that command a terminal: an answer is shown, it does not act."""
+    return _COMMANDING.sub("", text)
 
 
 def print_json(document: object) -> None:
@@ -117,6 +139,7 @@ def safe_text(error: Exception) -> str:
 
 def _tell(error: Exception, *, as_json: bool) -> None:
     from resilient_ai.cli.history import outcome_document, print_history
+    from resilient_ai.privacy import redact_log
 
     outcome = error.outcome if isinstance(error, CallError) else None
     notes = [str(note) for note in getattr(error, "__notes__", [])]
@@ -130,8 +153,8 @@ def _tell(error: Exception, *, as_json: bool) -> None:
         return
     console = err()
     label = type(error).__name__ if isinstance(error, CallError) else "error"
-    console.print(Text.assemble((f"{label}: ", "bold red"), safe_text(error)))
+    put(console, Text(f"{label}: ", "bold red"), Text(safe_text(error)))
     for note in notes:
-        console.print(Text.assemble((f"{label}: ", "bold red"), note))
+        put(console, Text(f"{label}: ", "bold red"), Text(redact_log(note)))
     if outcome is not None:
         print_history(console, outcome)

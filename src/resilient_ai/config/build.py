@@ -145,6 +145,7 @@ def build_model(
         identity.append(str(file_path(config, table["path"])))
     elif "text" in table:
         identity.append(table["text"])
+        arguments["name"] = name
     make = _factory(config, name)
     try:
         return make(*identity, **arguments)

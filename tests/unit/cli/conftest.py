@@ -23,9 +23,11 @@ def make(name, api_key=None, timeouts=None):
         raise ConnectionResetError("{PLANTED}")
     def breaks(text):
         raise RuntimeError("{PLANTED}")
+    def interrupts(text):
+        raise KeyboardInterrupt
     if name == "refuses":
         raise RuntimeError("{PLANTED}")
-    return FunctionModel({{"fails": fails, "breaks": breaks}}.get(name, well), name=name)
+    return FunctionModel({{"fails": fails, "breaks": breaks, "interrupts": interrupts}}.get(name, well), name=name)
 """
 
 FILE = """\

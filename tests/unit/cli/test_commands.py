@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
+from resilient_ai.cli.terminal import printable
 from resilient_ai.config.jsonschema import json_schema_text
 
 Run = Callable[..., Result]
@@ -86,6 +87,16 @@ def test_a_wrong_command_line_ends_with_2_and_says_what_is_wrong(
     assert says in result.stderr
 
 
+def test_ask_that_is_interrupted_ends_as_the_shell_expects(run: Run, config: Path) -> None:
+    config.write_text("[models.x]\nprovider = 'acme'\nmodel = 'interrupts'\n[chains.x]\nmodels = ['x']\n")
+    result = run("ask", "hi", "-c", config)
+    assert (result.exit_code, result.stdout, result.stderr) == (130, "", "interrupted\n")
+
+
+def test_an_answer_cannot_command_the_terminal() -> None:
+    assert printable("a\x1b[2Jb\x07\tc\n\x9bd\r") == "a[2Jb\tc\nd"
+
+
 def test_a_data_class_that_is_none_is_refused(run: Run, config: Path) -> None:
     result = run("ask", "hi", "-c", config, "--data-class", "secret")
     assert result.exit_code == 1
@@ -136,7 +147,8 @@ def test_check_tells_machines_the_same(run: Run, config: Path, monkeypatch: pyte
     found = {(finding["kind"], finding["name"]): finding["ok"] for finding in document["findings"]}
     assert found[("model", "good")] is True
     assert found[("model", "remote")] is False
-    assert found[("chain", "hopeless")] is True
+    assert found[("chain", "hopeless")] is False
+    assert found[("chain", "fallback")] is True
     assert [(one["line"], one["key"]) for one in document["problems"]] == [(10, "models.remote.api_key")]
     config.write_text("version = 2")
     wrong = run("check", "-c", config, "--json")
