@@ -162,10 +162,9 @@ class Call:
         """
         step = self._step
         self._step = None
-        if step is None:
-            return
-        step.hop.state.breaker.settle(step.permit, "neutral", now, self._chance)
-        self._record(step, ended, now, verdict)
+        if step is not None:
+            step.hop.state.breaker.settle(step.permit, "neutral", now, self._chance)
+            self._record(step, ended, now, verdict)
         self._books.left(now, ended)
 
     def finish(self, now: float, wall: float, error: str | None, reply: Reply | None) -> Outcome:

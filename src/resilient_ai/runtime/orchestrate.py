@@ -21,6 +21,7 @@ from resilient_ai.errors import (
     CallError,
     CircuitOpen,
     DeadlineExceeded,
+    InvalidOutput,
     ModelError,
     Overloaded,
     ResilientError,
@@ -154,8 +155,15 @@ def failed(step: Ask, scope: Scope, error: Exception, judge: Judge) -> Ended:
         timeout = timed_out(step.hop, scope, error)
         timeout.__cause__ = error.__cause__
         error = timeout
-    verdict = judge(error)
-    return Ended(error=error, verdict=verdict, notes=scope.notes)
+    # What came of a failed answer is billed like a good one.
+    came = (
+        error.draft
+        if isinstance(error, InvalidOutput)
+        else error.partial
+        if isinstance(error, ModelError)
+        else None
+    )
+    return Ended(reply=came, error=error, verdict=judge(error), notes=scope.notes)
 
 
 def timed_out(hop: Hop, scope: Scope, error: AttemptTimeout) -> ModelError:

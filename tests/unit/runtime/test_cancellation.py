@@ -1,0 +1,232 @@
+"""A call cancelled anywhere ends as CancelledError and leaves nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Coroutine, Generator
+from typing import Any, Generic, TypeVar, cast
+
+import pytest
+
+from resilient_ai import Limits, ResilientModel, Retry, Stream
+from resilient_ai.core import events
+from resilient_ai.testing import Captured, ManualClock, ScriptedModel, SteadyRandom, cut, error, ok, stall
+
+T = TypeVar("T")
+
+
+class CancelledAt(Generic[T]):
+    """Runs a coroutine and cancels its task at the n-th point where it really suspends."""
+
+    def __init__(self, work: Coroutine[Any, Any, T], point: int, times: int = 1) -> None:
+        self.work = work
+        self.point = point
+        self.times = times
+        self.points = 0
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        inner = self.work.__await__()
+        failure: BaseException | None = None
+        while True:
+            try:
+                waited_for = next(inner) if failure is None else inner.throw(failure)
+            except StopIteration as stop:
+                return cast("T", stop.value)
+            self.points += 1
+            if self.point <= self.points < self.point + self.times:
+                task = asyncio.current_task()
+                assert task is not None
+                task.cancel()
+            failure = None
+            try:
+                yield waited_for
+            except BaseException as thrown:  # noqa: BLE001 - handed on to the coroutine
+                failure = thrown
+
+
+async def _run(work: CancelledAt[T]) -> T:
+    return await work
+
+
+def _chain(clock: ManualClock, captured: Captured) -> tuple[ResilientModel, ScriptedModel, ScriptedModel]:
+    first = ScriptedModel([error(500, after=1), stall(1000)], name="first", repeat=True)
+    second = ScriptedModel([ok("one two", after=1, gap=1)], name="second", repeat=True)
+    chain = ResilientModel(
+        [first, second],
+        deadline=20,
+        reserve=5,
+        clock=clock,
+        chance=SteadyRandom(),
+        observers=[captured],
+        limits=Limits(concurrency=1, requests_per_minute=60),
+        retry=Retry(attempts=2),
+    )
+    return chain, first, second
+
+
+def _nothing_is_left(chain: ResilientModel, models: list[ScriptedModel], captured: Captured) -> None:
+    assert chain._places.active == 0
+    assert chain._places.waiting == 0
+    assert all(model.open_streams == 0 for model in models)
+    assert all(not gate._probes for gate in (hop.state.breaker for hop in chain.plan.hops))
+    finished = captured.of(events.CallFinished)
+    assert len(finished) == len(captured.of(events.CallStarted))
+    attempts = len(captured.of(events.AttemptStarted))
+    assert len(captured.of(events.AttemptFinished)) == attempts
+    assert len(captured.of(events.ModelStarted)) == len(captured.of(events.ModelFinished))
+
+
+async def _whole(chain: ResilientModel) -> str:
+    return (await chain.agenerate("question")).text
+
+
+async def _streamed(chain: ResilientModel) -> str:
+    async with chain.astream("question") as stream:
+        return "".join([chunk.text async for chunk in stream])
+
+
+@pytest.mark.parametrize("ask", [_whole, _streamed])
+@pytest.mark.parametrize("times", [1, 2])
+def test_cancelling_at_any_await_point_leaves_nothing_behind(ask: Any, times: int) -> None:
+    """Exhaustive: the call is run anew and cancelled at its 1st, 2nd, ... n-th suspension, once and twice in a row."""
+    reached = 0
+    for point in range(1, 200):
+        clock, captured = ManualClock(), Captured()
+        chain, first, second = _chain(clock, captured)
+
+        async def main(chain: ResilientModel = chain, point: int = point) -> bool:
+            work = CancelledAt(ask(chain), point, times)
+            task = asyncio.create_task(_run(work))
+            try:
+                assert await task == "one two"
+            except asyncio.CancelledError:
+                assert task.cancelled()
+            assert asyncio.all_tasks() == {asyncio.current_task()}
+            return work.points >= point
+
+        was_cancelled = clock.run(main())
+        _nothing_is_left(chain, [first, second], captured)
+        if not was_cancelled:
+            break
+        reached = point
+        assert captured.of(events.CallFinished)[0].error == "cancelled"
+        assert all(hop.state.breaker.state == "closed" for hop in chain.plan.hops)
+        assert captured.of(events.AttemptFinished)[-1:] == [] or captured.of(events.AttemptFinished)[
+            -1
+        ].attempt.verdict in {
+            "cancelled",
+            "retry",
+            "next",
+        }
+    else:
+        pytest.fail("the call never got through")
+    assert reached >= 4
+
+
+def test_a_cancelled_probe_gives_its_permit_back() -> None:
+    clock, captured = ManualClock(), Captured()
+    model = ScriptedModel([*[error(500)] * 5, stall(1000), ok("back"), ok("back")])
+    chain = ResilientModel([model], clock=clock, observers=[captured], retry=Retry(attempts=1))
+
+    async def main() -> str:
+        for _ in range(5):
+            with pytest.raises(Exception, match="scripted"):
+                await chain.agenerate("q")
+        clock.advance(20)
+        task = asyncio.create_task(chain.agenerate("q"))
+        await clock.asleep(1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        return (await chain.agenerate("q")).text
+
+    assert clock.run(main()) == "back"
+
+
+def test_a_call_cancelled_in_the_line_leaves_the_line() -> None:
+    clock, captured = ManualClock(), Captured()
+    model = ScriptedModel([ok("slow", after=5)], repeat=True)
+    chain = ResilientModel([model], clock=clock, observers=[captured], limits=Limits(concurrency=1))
+
+    async def main() -> None:
+        first = asyncio.create_task(chain.agenerate("q"))
+        await clock.asleep(0.1)
+        second = asyncio.create_task(chain.agenerate("q"))
+        third = asyncio.create_task(chain.agenerate("q"))
+        await clock.asleep(0.1)
+        assert chain._places.waiting == 2
+        second.cancel()
+        await asyncio.wait([second])
+        assert chain._places.waiting == 1
+        assert (await first).text == (await third).text == "slow"
+
+    clock.run(main())
+    assert chain._places.active == 0
+
+
+def _break_out_of(stream: Stream) -> None:
+    def body() -> None:
+        with stream:
+            next(stream)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        body()
+
+
+@pytest.mark.parametrize("ending", ["break", "exception", "drop", "close"])
+def test_leaving_a_stream_early_gives_everything_back(ending: str) -> None:
+    """The permit is returned as neutral, the connection closed, what was used recorded."""
+    clock, captured = ManualClock(), Captured()
+    model = ScriptedModel([ok("one two three four")], repeat=True)
+    chain = ResilientModel([model], clock=clock, observers=[captured])
+    stream = chain.stream("q")
+    if ending == "exception":
+        _break_out_of(stream)
+    else:
+        next(stream)
+        if ending == "close":
+            stream.close()
+            assert stream.reply().text == "one"
+    del stream
+    gc.collect()
+    assert (chain._places.active, model.open_streams) == (0, 0)
+    finished = captured.of(events.CallFinished)[0]
+    assert (finished.error, finished.outcome.attempts[0].verdict) == (None, "abandoned")
+    assert chain.health().models[0].breaker == "closed"
+
+
+def test_an_async_stream_that_is_dropped_gives_everything_back() -> None:
+    clock, captured = ManualClock(), Captured()
+    model = ScriptedModel([ok("one two three four")], repeat=True)
+    chain = ResilientModel([model], clock=clock, observers=[captured])
+
+    async def main() -> None:
+        stream = chain.astream("q")
+        await anext(stream)
+        del stream
+        gc.collect()
+        await clock.asleep(0)
+
+    clock.run(main())
+    assert (chain._places.active, model.open_streams) == (0, 0)
+    assert captured.of(events.CallFinished)[0].outcome.attempts[0].verdict == "abandoned"
+
+
+def test_a_stream_that_is_never_entered_sends_nothing() -> None:
+    model = ScriptedModel([])
+    chain = ResilientModel([model], clock=ManualClock())
+    stream = chain.stream("q")
+    stream.close()
+    assert model.log == []
+    assert chain._places.active == 0
+
+
+def test_a_broken_stream_releases_the_place_and_keeps_no_source() -> None:
+    clock, captured = ManualClock(), Captured()
+    model = ScriptedModel([cut(after=1)], repeat=True)
+    chain = ResilientModel([model], clock=clock, observers=[captured])
+    with pytest.raises(Exception, match="broke after content"), chain.stream("q") as stream:
+        list(stream)
+    _nothing_is_left(chain, [model], captured)

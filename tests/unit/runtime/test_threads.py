@@ -1,0 +1,154 @@
+"""One chain, many threads, many tasks, forks."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from resilient_ai import Breaker, Limits, ResilientModel, Retry
+from resilient_ai.core import events
+from resilient_ai.testing import Captured, ManualClock, ScriptedModel, error, ok
+
+CALLS = 1000
+
+
+def test_a_thousand_calls_over_sixteen_threads_lose_no_permit() -> None:
+    captured = Captured()
+    flaky = ScriptedModel([ok(), error(500), ok()], repeat=True)
+    chain = ResilientModel(
+        [flaky, lambda text: text],
+        limits=Limits(concurrency=8, queue=CALLS),
+        retry=Retry(base=0, cap=0),
+        breaker=Breaker(enabled=True, consecutive=None, failure_ratio=1.0),
+        observers=[captured],
+    )
+    with ThreadPoolExecutor(16) as pool:
+        replies = list(pool.map(lambda _: chain.generate("q").text, range(CALLS)))
+    assert len(replies) == CALLS
+    assert (chain._places.active, chain._places.waiting) == (0, 0)
+    assert len(captured.of(events.CallFinished)) == CALLS
+    assert len(captured.of(events.AttemptStarted)) == len(captured.of(events.AttemptFinished))
+
+
+def test_a_thousand_calls_over_two_hundred_tasks_lose_no_permit() -> None:
+    clock, captured = ManualClock(), Captured()
+    flaky = ScriptedModel([ok(after=0.01), error(500, after=0.01), ok(after=0.02)], repeat=True)
+    backup = ScriptedModel([ok("b")], repeat=True, name="backup")
+    chain = ResilientModel(
+        [flaky, backup], limits=Limits(concurrency=50, queue=200), clock=clock, observers=[captured]
+    )
+
+    async def worker() -> None:
+        for _ in range(CALLS // 200):
+            await chain.agenerate("q")
+
+    async def main() -> None:
+        await asyncio.gather(*[worker() for _ in range(200)])
+
+    clock.run(main())
+    assert (chain._places.active, chain._places.waiting) == (0, 0)
+    assert len(captured.of(events.CallFinished)) == CALLS
+    assert len(captured.of(events.ModelStarted)) == len(captured.of(events.ModelFinished))
+
+
+def test_calls_of_many_threads_are_in_flight_together() -> None:
+    """Nothing in the way holds a lock across the call: sixteen calls meet at a barrier that opens only for sixteen."""
+    barrier = threading.Barrier(16, timeout=20)
+
+    def meets(text: str) -> str:
+        barrier.wait()
+        return text
+
+    chain = ResilientModel([meets], retry=Retry(attempts=1))
+    with ThreadPoolExecutor(16) as pool:
+        assert list(pool.map(lambda _: chain.generate("q").text, range(64))) == ["q"] * 64
+
+
+def test_a_half_open_breaker_lets_one_probe_through_at_a_time() -> None:
+    clock = ManualClock()
+    model = ScriptedModel([*[error(500)] * 5, *[ok("back", after=1)] * 40])
+    chain = ResilientModel([model, lambda _: "backup"], clock=clock, retry=Retry(attempts=1))
+
+    async def main() -> list[str]:
+        for _ in range(5):
+            await chain.agenerate("q")
+        await clock.asleep(20)
+        return [reply.text for reply in await asyncio.gather(*[chain.agenerate("q") for _ in range(20)])]
+
+    answers = clock.run(main())
+    assert answers.count("back") == 1
+
+
+def test_a_result_from_before_the_break_changes_nothing() -> None:
+    """Twenty slow calls that began while it was closed come back after it has opened: late successes do not close it."""
+    clock = ManualClock()
+    slow = ScriptedModel([*[ok(after=10)] * 10, *[error(500)] * 5])
+    chain = ResilientModel([slow, lambda _: "backup"], clock=clock, retry=Retry(attempts=1))
+
+    async def main() -> None:
+        early = [asyncio.create_task(chain.agenerate("q")) for _ in range(10)]
+        await clock.asleep(1)
+        for _ in range(5):
+            await chain.agenerate("q")
+        assert chain.health().models[0].breaker == "open"
+        await asyncio.gather(*early)
+        assert chain.health().models[0].breaker == "open"
+
+    clock.run(main())
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_forked_child_calls_on_with_the_parents_state() -> None:
+    chain = ResilientModel([lambda text: text], limits=Limits(concurrency=1))
+    chain.generate("warm")
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.write(writer, chain.generate("child").text.encode())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as pipe:
+        assert pipe.read() == "child"
+    os.waitpid(child, 0)
+
+
+def test_a_chain_serves_several_event_loops_one_after_the_other() -> None:
+    async def answer(text: str) -> str:
+        return text
+
+    chain = ResilientModel([answer], limits=Limits(concurrency=1))
+    assert [asyncio.run(chain.agenerate(text)).text for text in ("a", "b")] == ["a", "b"]
+
+
+def test_threads_and_loops_share_one_line() -> None:
+    """A blocking call that leaves wakes a task of another thread's loop."""
+    entered, leave = threading.Event(), threading.Event()
+
+    def slow(text: str) -> str:
+        if text == "first":
+            entered.set()
+            assert leave.wait(20)
+        return text
+
+    chain = ResilientModel([slow], limits=Limits(concurrency=1))
+    blocking = threading.Thread(target=chain.generate, args=("first",))
+    blocking.start()
+    assert entered.wait(20)
+
+    async def main() -> str:
+        waiting = asyncio.create_task(chain.agenerate("second"))
+        while not chain._places.waiting:
+            await asyncio.wait([waiting], timeout=0.001)
+        leave.set()
+        return (await waiting).text
+
+    assert asyncio.run(main()) == "second"
+    blocking.join()
+    assert chain._places.active == 0
