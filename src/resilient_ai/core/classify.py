@@ -24,10 +24,11 @@ from resilient_ai.core.signs import (
     MARKERS,
     PROVIDER_CODES,
     PROVIDER_STATUSES,
-    REFINABLE,
+    REFINEMENTS,
     STATUSES,
     WRAPPERS,
     ZERO_LIMIT,
+    Marker,
 )
 from resilient_ai.errors import CallError, ConfigError, InvalidRequest, ModelError
 
@@ -38,6 +39,8 @@ _Reading: TypeAlias = tuple[FailureKind, str, str | None]
 
 _CODE_CHARACTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_.")
 _MAX_CODE_SHOWN: Final = 64
+_WORDING_CHARACTERS: Final = 512
+"""How far into a message its wording is read; all of it stands at the start."""
 
 
 def classify(
@@ -247,10 +250,10 @@ def _by_code(codes: list[str], provider: str | None) -> tuple[FailureKind | None
 
 def _refine(kind: FailureKind, facts: ErrorFacts) -> FailureKind | None:
     """What the wording makes of a code that covers more than one meaning."""
-    allowed = REFINABLE.get(kind)
-    if allowed is None or not facts.message:
+    markers = REFINEMENTS.get(kind)
+    if markers is None or not facts.message:
         return None
-    marked = _by_wording(facts.message, allowed)
+    marked = _by_wording(facts.message, markers)
     if marked is not None:
         return marked
     if kind is FailureKind.RATE_LIMITED:
@@ -262,11 +265,11 @@ def _refine(kind: FailureKind, facts: ErrorFacts) -> FailureKind | None:
     return None
 
 
-def _by_wording(message: str, among: frozenset[FailureKind] | None = None) -> FailureKind | None:
-    """The first kind (of those `among`) whose wording the message starts with."""
-    text = _unwrapped(message)
-    for kind, pattern in MARKERS:
-        if (among is None or kind in among) and pattern.match(text):
+def _by_wording(message: str, markers: tuple[Marker, ...] = MARKERS) -> FailureKind | None:
+    """The first kind whose wording the message starts with."""
+    text = _unwrapped(message)[:_WORDING_CHARACTERS].lower()
+    for kind, pattern in markers:
+        if pattern.match(text):
             return kind
     return None
 

@@ -226,8 +226,35 @@ def _looks_like_error(root: Mapping[str, object]) -> bool:
     return any(key in root for key in ("message", "Message", "msg", "detail", "__type", "code", "error_type"))
 
 
+_CODE_KEYS: Final = ("code", "Code", "type", "status", "error_type", "error_code", "__type")
+_NUMBER_KEYS: Final = ("status_code", "http_code", "statusCode", "raw_status_code")
+_MESSAGE_KEYS: Final = ("message", "Message", "msg", "detail", "details", "error")
+
+
 def _read_error(error: Mapping[str, object], facts: ErrorFacts) -> None:
-    details = error.get("details")
+    """The facts in the object that carries the error, most specific code first."""
+    if "details" in error:
+        _read_details(error["details"], facts)
+    metadata = as_object(error.get("metadata"))
+    if metadata is not None:
+        _add_code(facts, metadata.get("error_type"))
+        facts.headers = as_object(metadata.get("headers"))
+    inner = as_object(error.get("innererror")) or as_object(error.get("inner_error"))
+    if inner is not None:
+        _add_code(facts, inner.get("code"))
+    _add_codes(error, facts)
+    if not facts.message:
+        for key in _MESSAGE_KEYS:
+            value = error.get(key)
+            if isinstance(value, str) and value:
+                facts.message = value.strip()[:MAX_MESSAGE_CHARACTERS]
+                break
+    param = error.get("param")
+    if isinstance(param, str):
+        facts.param = param[:MAX_CODE_CHARACTERS]
+
+
+def _read_details(details: object, facts: ErrorFacts) -> None:
     described = as_object(details)
     if described is not None:
         # Anthropic names the cause here; the type beside it stays broad.
@@ -238,38 +265,27 @@ def _read_error(error: Mapping[str, object], facts: ErrorFacts) -> None:
         if found is not None:
             facts.details.append(found)
             _add_code(facts, found.get("reason"))
-    metadata = as_object(error.get("metadata"))
-    if metadata is not None:
-        _add_code(facts, metadata.get("error_type"))
-        facts.headers = as_object(metadata.get("headers"))
-    inner = as_object(error.get("innererror")) or as_object(error.get("inner_error"))
-    if inner is not None:
-        _add_code(facts, inner.get("code"))
-    for key in ("code", "Code", "type", "status", "error_type", "error_code", "__type"):
-        _add_code(facts, error.get(key))
-    for key in ("status_code", "http_code", "statusCode"):
-        facts.number = facts.number or _failed(error.get(key))
-    for key in ("message", "Message", "msg", "detail", "details", "error"):
-        value = error.get(key)
-        if isinstance(value, str) and value and not facts.message:
-            facts.message = value.strip()[:MAX_MESSAGE_CHARACTERS]
-    param = error.get("param")
-    if isinstance(param, str):
-        facts.param = param[:MAX_CODE_CHARACTERS]
 
 
 def _read_outer(root: Mapping[str, object], facts: ErrorFacts) -> None:
     """What stands beside the error object."""
-    for key in ("code", "error_type", "__type", "type", "status"):
-        value = root.get(key)
-        if value != "error":
-            _add_code(facts, value)
-    for key in ("status_code", "statusCode", "raw_status_code"):
-        facts.number = facts.number or _failed(root.get(key))
+    _add_codes(root, facts)
     if not facts.message and facts.stated_error:
         value = root.get("message")
         if isinstance(value, str):
             facts.message = value.strip()[:MAX_MESSAGE_CHARACTERS]
+
+
+def _add_codes(holder: Mapping[str, object], facts: ErrorFacts) -> None:
+    for key in _CODE_KEYS:
+        value = holder.get(key)
+        # `"type": "error"` tells the shape, not the cause.
+        if value is not None and value != "error":
+            _add_code(facts, value)
+    if facts.number is None:
+        for key in _NUMBER_KEYS:
+            if key in holder:
+                facts.number = facts.number or _failed(holder[key])
 
 
 def _read_nested(facts: ErrorFacts, depth: int) -> None:

@@ -41,7 +41,7 @@ _ASKED: Final = re.compile(
     r"(?:try|retry|retrying|wait)(?: your request)?(?: again)?(?: in| after| for)?:? "
     r"(?:(?P<count>[0-9]{1,12}(?:\.[0-9]{1,12})?) ?(?P<unit>milliseconds?|seconds?|secs?|minutes?|mins?|hours?|days?)\b"
     r"|(?P<duration>(?:[0-9]{1,12}(?:\.[0-9]{1,12})?(?:ms|d|h|m|s))+)(?![a-z0-9]))",
-    re.ASCII | re.IGNORECASE,
+    re.ASCII,
 )
 _QUOTA_RESET: Final = re.compile(
     r"Your quota will reset after (?P<duration>(?:[0-9]{1,9}(?:\.[0-9]{1,12})?[dhms])+)",
@@ -265,13 +265,16 @@ def _delay(value: object) -> float | None:
 
 
 def _from_text(message: str, hint: Hint) -> None:
-    match = _ASKED.search(message)
+    lowered = message.lower()
+    if "try" not in lowered and "wait" not in lowered:
+        return
+    match = _ASKED.search(lowered)
     if match is None:
         return
     if match["duration"] is not None:
         value = duration(match["duration"])
     else:
-        unit = match["unit"].lower()
+        unit = match["unit"]
         factor = _UNITS["ms" if unit.startswith("milli") else unit[0]]
         value = min(float(match["count"]) * factor, LONGEST_HINT)
     if value is not None:
