@@ -68,10 +68,15 @@ _DIGIT: Final = re.compile(r"\d")
 
 _SPOKEN_STEMS: Final = ((b"passw", _SECRET), (b" pwd", _SECRET), (b"passphrase", _SECRET), (b"secret", _SECRET),
                         (b"user name", _USER), (b"username", _USER), (b"passcode", _SECRET))  # fmt: skip
-_SPOKEN: Final = re.compile(
-    r"[a-z]{0,8}(?![a-z]|\s?[:=])(?:[ \"']{1,2}(?!is\b|was\b|as\b)[a-z']{1,12}){0,5}?[ \"']{0,2}(?::|=|\bis\b:?|\bwas\b|\bas\b|\bto\b)\s{0,3}[\"'`(\[]{0,2}(\S{3,64})",
-    re.IGNORECASE,
+_SAID: Final = (
+    r"(?:[ \"']{1,2}(?!is\b|was\b|as\b)[a-z']{1,12}){0,5}?[ \"']{0,2}(?::|=|\bis\b:?|\bwas\b|\bas\b|\bto\b)"
+    r"\s{0,3}[\"'`(\[]{0,2}(\S{3,64})"
 )
+# With a sign right behind it `password` is the name of a field, and `labelled.py` has read it.
+_SPOKEN: Final = {
+    _SECRET: re.compile(r"[a-z]{0,8}(?![a-z]|\s?[:=])" + _SAID, re.IGNORECASE),
+    _USER: re.compile(r"[a-z]{0,8}(?![a-z])" + _SAID, re.IGNORECASE),
+}
 _EDGE: Final = ".,;:!?\"'`)]}>"
 _QUOTING: Final = ".,;\"'`)]}>"
 _MARKED: Final = re.compile(r"[0-9]|[^\w'\u2019.\-]|[a-z][A-Z]")
@@ -120,7 +125,7 @@ def find_spoken_secrets(text: str, lowered: bytes) -> Iterator[Span]:
         at = padded.find(stem)
         while at >= 0:
             resume = at + len(stem)
-            found = _SPOKEN.match(text, resume - 1)
+            found = _SPOKEN[kind].match(text, resume - 1)
             if found:
                 resume = max(resume, found.start(1) + 1)
                 span = _spoken(found, kind)

@@ -66,15 +66,15 @@ def _in_logs(text: str) -> Iterator[Span]:
         yield from contact.find_email(text, spelled=False)
         if "://" in text:
             yield from contact.find_userinfo(text)
-    if ":" in text or "=" in text or "--" in text:
+    if ":" in text or "=" in text or "--" in text or "</" in text:
         yield from labelled.find_labelled(text, lowered)
+    if "-----BEGIN" in text:
+        yield from keys.find_private_keys(text)
     runs = raw.translate(_RUN_MAP)
     if _KEY_RUN in runs:
         for run in _KEY_RUNS.finditer(runs):
             yield from keys.find_published(text, run.start(), run.end())
             yield from keys.find_crypto_addresses(text, run.start(), run.end(), verified=True)
-        if "-----BEGIN" in text:
-            yield from keys.find_private_keys(text)
     if _SEVEN_DIGITS in raw.translate(_DIGIT_MAP, _SEPARATORS):
         yield from numbers.find_numbers_in_logs(text, lowered)
         yield from numbers.find_ibans(text, 0, len(text), verified=True)
@@ -89,17 +89,17 @@ def _in_prose(text: str) -> Iterator[Span]:
             yield from contact.find_userinfo(text)
     if b"dot" in lowered or b"(at)" in lowered or b"[at]" in lowered:
         yield from contact.find_spelled_email(text)
-    if ":" in text or "=" in text or "--" in text:
+    if ":" in text or "=" in text or "--" in text or "</" in text:
         yield from labelled.find_labelled(text, lowered)
     yield from context.find_spoken_secrets(text, lowered)
+    if "-----BEGIN" in text:
+        yield from keys.find_private_keys(text)
     runs = raw.translate(_RUN_MAP)
     if _KEY_RUN in runs:
         for run in _KEY_RUNS.finditer(runs):
             yield from keys.find_published(text, run.start(), run.end())
             yield from keys.find_unpublished(text, run.start(), run.end())
             yield from keys.find_crypto_addresses(text, run.start(), run.end(), verified=False)
-        if "-----BEGIN" in text:
-            yield from keys.find_private_keys(text)
     digits = raw.translate(_DIGIT_MAP)
     for region in _DIGIT_REGIONS.finditer(digits):
         start, end = max(0, region.start() - _WORDS_BACK), min(len(text), region.end() + _LETTERS_ON)

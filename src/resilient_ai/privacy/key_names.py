@@ -35,8 +35,8 @@ _CERTAIN_TOKENS: Final = frozenset(
         "apikey", "apikeys", "apitoken", "accesskey", "secretkey", "privatekey", "authkey", "signingkey",
         "encryptionkey", "masterkey", "sharedkey", "clientsecret", "appsecret", "authtoken", "accesstoken",
         "refreshtoken", "idtoken", "bearertoken", "sessiontoken", "sastoken", "authorization",
-        "proxyauthorization", "xapikey", "cookie", "cookies", "setcookie", "jsessionid", "phpsessid", "sessionid",
-        "sessid", "otp", "totp", "cvv", "cvv2", "cvc", "cvc2", "ssn", "passkey", "keystorepass", "dbpass",
+        "proxyauthorization", "xapikey", "cookie", "cookies", "setcookie", "jsessionid", "phpsessid",
+        "otp", "totp", "cvv", "cvv2", "cvc", "cvc2", "ssn", "passkey", "keystorepass", "dbpass",
         "mypass", "sshpass", "pgpassword", "mysqlpwd", "dsn", "connectionstring", "connstr", "webhookurl",
     }
 )  # fmt: skip
@@ -66,7 +66,7 @@ _PERSONAL: Final = (
     ("tax", "id"), ("national", "id"), ("date", "of", "birth"), ("dob",), ("birth", "date"), ("birthdate",),
     ("security", "code"), ("pin", "code"),
 )  # fmt: skip
-_SESSION_ID: Final = (("session", "id"), ("connect", "sid"), ("connection", "string"), ("set", "cookie"))
+_CERTAIN_PAIRS: Final = (("connect", "sid"), ("connection", "string"), ("set", "cookie"))
 
 # A name with one of these says something about a secret, not the secret.
 _ABOUT: Final = frozenset(
@@ -75,7 +75,7 @@ _ABOUT: Final = frozenset(
         "min", "num", "total", "usage", "used", "budget", "remaining", "expires", "expiry", "expiration", "ttl",
         "created", "updated", "at", "url", "uri", "endpoint", "path", "file", "filename", "policy", "version",
         "format", "algorithm", "alg", "enabled", "required", "present", "valid", "status", "index", "rate", "per",
-        "estimated", "prompt", "completion", "cached", "reasoning", "input", "output", "field", "fields",
+        "estimated", "prompt", "completion", "page", "cursor", "continuation", "cached", "reasoning", "input", "output", "field", "fields",
         "column", "label", "hint", "rotation", "age", "days", "seconds", "method", "scheme", "mode", "kind",
         "first", "next", "last", "eos", "bos", "pad", "unk", "stop", "special", "time", "env", "provider",
         "manager", "class", "state", "event", "error", "errors", "failed", "ok", "missing", "reset", "strategy",
@@ -99,8 +99,9 @@ def tokens(name: str) -> tuple[str, ...]:
 def secrecy(name: str) -> Secrecy:
     """Return what `name`, in any of the usual spellings, says about its value."""
     words = tokens(name)
-    if not words:
+    if len(words) == 0:
         return Secrecy.OPEN
+    last = words[-1]
     present = frozenset(words)
     if present & _ABOUT and not _ends_secret(words):
         return Secrecy.OPEN
@@ -110,17 +111,21 @@ def secrecy(name: str) -> Secrecy:
         present & _CERTAIN_TOKENS
         or joined in _CERTAIN_TOKENS
         or any(first in _KEY_QUALIFIERS and second in {"key", "keys"} for first, second in pairs)
-        or any(pair in pairs for pair in _SESSION_ID)
-        or ("token" in present and len(words) > 1 and words[-1] == "token")
-        or (words[-1] == "tokens" and present & _TOKENS_ARE_SECRET_IF)
-        or (len(words) > 1 and words[-1] == "pass")
+        or any(pair in pairs for pair in _CERTAIN_PAIRS)
+        or ("token" in present and len(words) > 1 and last == "token")
+        or (last == "tokens" and present & _TOKENS_ARE_SECRET_IF)
+        or (len(words) > 1 and last == "pass")
         or _personal(words)
     ):
         return Secrecy.CERTAIN
+    if "sessionid" in joined or "sessid" in joined:
+        return Secrecy.LIKELY
     # `key_id` and `token_id` name a secret without being one.
-    if words[-1] in {"id", "ids"}:
+    if last in {"id", "ids"}:
         return Secrecy.OPEN
-    return Secrecy.LIKELY if words[-1] in _LIKELY_TOKENS or words[0] in {"bearer", "jwt"} else Secrecy.OPEN
+    return (
+        Secrecy.LIKELY if last in _LIKELY_TOKENS or next(iter(words)) in {"bearer", "jwt"} else Secrecy.OPEN
+    )
 
 
 def _ends_secret(words: tuple[str, ...]) -> bool:

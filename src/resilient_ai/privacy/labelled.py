@@ -47,7 +47,7 @@ _WHOLE_LINE: Final = frozenset({"authorization", "cookie", "cookies", "setcookie
 
 _HARMLESS: Final = re.compile(
     r"(?i:null|none|nil|true|false|undefined|empty|n/?a|unset|redacted|removed|hidden|masked|required|optional"
-    r"|missing|invalid|incorrect|wrong|str|string|bytes|int|any|object|value|yes|no|ok|failed|success)[.!?]?"
+    r"|missing|invalid|incorrect|wrong|str|string|bytes|bool|int|any|object|value|yes|no|ok|failed|success)[.!?]?"
     r"|[*•xX.#_\-]{1,}|\[[A-Za-z_ *]{0,20}|<[^<>]{0,40}>?|\$\{?[A-Za-z_][\w.]{0,60}\}?|\{\{?[\w. ]{0,40}\}{0,2}"
     r"|%[A-Za-z(].{0,40}|os\.(?:environ|getenv).{0,60}|process\.env.{0,60}|env[:(].{0,60}"
 )
@@ -57,7 +57,12 @@ _PASSWORD_WORDS: Final = frozenset(
         "userpass", "sshpass", "pgpassword", "kennwort", "passwort", "contrasena",
     }
 )  # fmt: skip
-_IDENTITY: Final = re.compile(r"[\w.$]+@[0-9a-f]+|0x[0-9a-fA-F]{1,16}|[\w.$]*[({].*|/[\w./\-]*")
+# What follows `token:` in logs and is none: the identity of an object, a pointer, a numbered name, a path.
+_IDENTITY: Final = re.compile(
+    r"[\w.$]+@[0-9a-f]+|[A-Za-z]{1,24}(?:[_\-.]\d+)+|0x[0-9a-fA-F]{1,16}|[\w.$]*[({].*|/[\w./\-]*"
+)
+# A line of a traceback: `token = client.token(`.
+_CODE: Final = re.compile(r"[a-z_][\w.]{2,60}[(\[]")
 _PIN: Final = re.compile(r"\d{3,8}\b")
 
 
@@ -138,7 +143,9 @@ def _value(text: str, after: re.Match[str], name: str, level: Secrecy) -> Span |
         return Span(start, _closing(text, start), KIND)
     scheme = _SCHEME.match(text, start)
     found = _BARE.match(text, scheme.end() if scheme else start)
-    if found is None:
+    if found is None or found.group() == name:
+        return None
+    if after["left"] and after["right"] and after["sign"] == "=" and _CODE.match(text, start):
         return None
     loose = after["sign"] == ":" and not words & _PASSWORD_WORDS
     return _judged(text, start, found.end(), level, words, loose=loose and scheme is None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import traceback
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Final, cast, final
 
 from resilient_ai.privacy.redactor import FAILED, Redactor
 
@@ -45,18 +45,16 @@ class RedactingFilter(logging.Filter):
         extra = {name: value for name, value in vars(record).items() if name not in _STANDARD}
         if extra:
             shown = redactor.value(extra)
-            if isinstance(shown, dict):
-                for name in extra:
-                    setattr(record, name, shown.get(name, FAILED))
-            else:
-                for name in extra:
-                    setattr(record, name, FAILED)
+            fields = cast("dict[str, object]", shown) if isinstance(shown, dict) else {}
+            for name in extra:
+                setattr(record, name, fields.get(name, FAILED))
         return True
 
     def _traceback(self, record: logging.LogRecord) -> str:
         """Return the traceback with its messages redacted; source lines stay, values of locals never appear."""
         try:
-            error = record.exc_info[1] if record.exc_info else None
+            info = record.exc_info
+            error = info[1] if info else None
             return (
                 self._redactor.text("".join(traceback.format_exception(error)).rstrip("\n")) if error else ""
             )

@@ -146,6 +146,10 @@ class Redactor:
         message = f"{kind}\0{match}".encode("utf-8", "surrogatepass")
         return f"<{kind}:{hmac.digest(self._key, message, 'sha256')[:_TOKEN_BYTES].hex()}>"
 
+    def is_placeholder(self, text: str) -> bool:
+        """Report whether `text` is what a redactor like this one writes, and nothing else."""
+        return self._own_placeholders(text) == [(0, len(text))]
+
     def failed(self) -> str:
         """Count a failure and return what is written instead of the value."""
         with self._lock:

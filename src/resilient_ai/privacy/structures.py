@@ -13,10 +13,11 @@ import enum
 import json
 import math
 import pathlib
+import re
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import TYPE_CHECKING, Final, TypeGuard, final
+from typing import TYPE_CHECKING, Final, cast, final
 
 from resilient_ai.privacy.key_names import Secrecy, secrecy, tokens
 from resilient_ai.privacy.secret import Secret
@@ -41,6 +42,8 @@ _PHONE_NAMES: Final = frozenset(
         "phone", "telephone", "mobile", "msisdn", "fax", "cell", "cellphone", "tel", "whatsapp",
     }
 )  # fmt: skip
+# Words: nothing that any rule looks for can be written with letters only, this short.
+_PLAIN_NAME: Final = re.compile(r"[A-Za-z_.\-]{1,32}")
 _PRINTED: Final = (
     dt.date,
     dt.time,
@@ -101,19 +104,19 @@ class _Walk:
             return self._number(int.__int__(value))
         if isinstance(value, float):
             return self._number(float.__float__(value))
-        if isinstance(value, bytes | bytearray | memoryview):
-            return self._string(bytes(value).decode("utf-8", "replace"))
+        if isinstance(value, bytes | bytearray):
+            return self._string(value.decode("utf-8", "replace"))
         if isinstance(value, _PRINTED) or _type_name(value) in _PRINTED_NAMES:
             return self._string(str(value))
         if isinstance(value, Mapping):
-            return self._mapping(value.items(), depth)
+            return self._mapping(cast("Mapping[object, object]", value).items(), depth)
         if isinstance(value, BaseException):
             return self._exception(value, depth)
         fields = _fields(value)
         if fields is not None:
             return self._mapping(((name, getattr(value, name, None)) for name in fields), depth)
         if isinstance(value, Sequence | AbstractSet):
-            return self._items(value, depth)
+            return self._items(cast("Iterable[object]", value), depth)
         return f"<{_type_name(value)}>"
 
     def _string(self, text: str) -> str:
@@ -152,12 +155,8 @@ class _Walk:
                 break
             name = self._name(key)
             shown = self._named(name, value, depth) if name is not None else self.visit(value, depth + 1)
-            result[self._redactor.text(name) if name is not None else str(self.visit(key, depth + 1))] = shown
-            if (
-                name is not None
-                and name.lower() in {"name", "key", "header", "field"}
-                and isinstance(value, str)
-            ):
+            result[self._shown_name(name) if name is not None else str(self.visit(key, depth + 1))] = shown
+            if name is not None and name.lower() in {"name", "key", "header", "field"} and type(value) is str:
                 label = value
         if label is not None and secrecy(label) is not Secrecy.OPEN:
             # {"name": "Authorization", "value": "..."}: the name of the field is itself a value.
@@ -165,6 +164,9 @@ class _Walk:
                 if name.lower() in {"value", "val", "content", "data"}:
                     result[name] = self._withheld(shown)
         return result
+
+    def _shown_name(self, name: str) -> str:
+        return name if _PLAIN_NAME.fullmatch(name) else self._string(name)
 
     def _name(self, key: object) -> str | None:
         if isinstance(key, str):
@@ -176,11 +178,7 @@ class _Walk:
     def _named(self, name: str, value: object, depth: int) -> object:
         if secrecy(name) is not Secrecy.OPEN:
             return self._withheld(value)
-        if (
-            isinstance(value, str | int)
-            and not isinstance(value, bool)
-            and not _PHONE_NAMES.isdisjoint(tokens(name))
-        ):
+        if type(value) in {str, int} and not _PHONE_NAMES.isdisjoint(tokens(name)):
             digits = sum(map(str.isdigit, str(value)[:64]))
             if digits >= 7:
                 return self._redactor.placeholder("PHONE", str(value))
@@ -188,14 +186,11 @@ class _Walk:
 
     def _withheld(self, value: object) -> object:
         """Replace `value` and all below it; nothing and yes or no stay, they reveal nothing and explain much."""
-        if value is None or isinstance(value, bool) or (isinstance(value, str | bytes) and not value):
-            return None if value is None else value if isinstance(value, bool) else ""
-        if isinstance(value, str) and value.startswith("<") and self._redactor.text(value) == value:
-            from resilient_ai.privacy.redactor import PLACEHOLDER
-
-            if PLACEHOLDER.fullmatch(value):
-                return str(value)
-        return self._redactor.placeholder(_SECRET, value if isinstance(value, str) else "")
+        if value is None or type(value) is bool or (type(value) in {str, bytes} and not value):
+            return value if value is None or type(value) is bool else ""
+        if type(value) is not str:
+            return self._redactor.placeholder(_SECRET, "")
+        return value if self._redactor.is_placeholder(value) else self._redactor.placeholder(_SECRET, value)
 
     def _items(self, values: Iterable[object], depth: int) -> list[object]:
         result: list[object] = []
@@ -208,13 +203,13 @@ class _Walk:
                 result.append(self._withheld(value))
                 withhold = False
                 continue
-            pair = _named_pair(value)
+            pair = _named_pair(value) if type(value) in {tuple, list} else None
             if pair is not None:
                 result.append([self._redactor.text(pair[0]), self._named(pair[0], pair[1], depth + 1)])
                 continue
             # ["--password", "hunter2"]: an option and its value are two items.
             withhold = (
-                isinstance(value, str)
+                type(value) is str
                 and value.startswith("-")
                 and "=" not in value
                 and secrecy(value) is not Secrecy.OPEN
@@ -232,22 +227,18 @@ class _Walk:
         if cause is not None and len(self._path) < _MAX_CAUSES:
             shown["cause"] = self.visit(cause, depth + 1)
         if isinstance(error, BaseExceptionGroup):
-            shown["exceptions"] = self._items(error.exceptions, depth + 1)
+            shown["exceptions"] = self._items(cast("tuple[object, ...]", error.exceptions), depth + 1)
         return shown
 
 
 def _named_pair(value: object) -> tuple[str, object] | None:
     """Return a header or form field: a pair of which the first is a name that makes the second secret."""
-    if not isinstance(value, tuple | list) or len(value) != 2 or not _untyped(value):
+    if not isinstance(value, tuple | list) or len(cast("Sequence[object]", value)) != 2:
         return None
-    name, content = value
+    name, content = cast("Sequence[object]", value)
     if isinstance(name, bytes):
         name = name.decode("utf-8", "replace")
     return (name, content) if isinstance(name, str) and secrecy(name) is not Secrecy.OPEN else None
-
-
-def _untyped(value: object) -> TypeGuard[Sequence[object]]:
-    return isinstance(value, tuple | list)
 
 
 def _type_name(value: object) -> str:
@@ -263,9 +254,9 @@ def _fields(value: object) -> Iterable[str] | None:
         return [field.name for field in dataclasses.fields(kind)]
     attributes: object = getattr(kind, "__attrs_attrs__", None)
     if isinstance(attributes, tuple):
-        return [str(getattr(attribute, "name", "")) for attribute in attributes]
+        return [str(getattr(attribute, "name", "")) for attribute in cast("tuple[object, ...]", attributes)]
     for source in ("model_fields", "__pydantic_fields__", "_fields", "__struct_fields__"):
         declared: object = getattr(kind, source, None)
         if isinstance(declared, Mapping | tuple):
-            return [name for name in declared if isinstance(name, str)]
+            return [name for name in cast("Iterable[object]", declared) if isinstance(name, str)]
     return None

@@ -1,0 +1,235 @@
+"""Whatever is put into a log field comes out as plain data without its secrets."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import decimal
+import enum
+import json
+import pathlib
+import uuid
+from collections import OrderedDict, UserDict, deque
+from types import MappingProxyType
+from typing import NamedTuple
+
+import attrs
+import httpx
+import pydantic
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from resilient_ai.privacy import Redactor, Secret
+from resilient_ai.privacy.structures import MAX_DEPTH, MAX_ITEMS
+
+CANARY = "Zk4Q9bT7-canary-value"
+
+
+def shown(value: object) -> object:
+    redactor = Redactor("machine")
+    result = redactor.value(value)
+    assert redactor.errors == 0
+    json.dumps(result)
+    return result
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Login:
+    user: str
+    password: str
+
+
+class Account(pydantic.BaseModel):
+    name: str
+    api_key: pydantic.SecretStr
+    notes: list[str] = []
+
+
+@attrs.define
+class Point:
+    x: int
+    token_secret: str
+
+
+class Row(NamedTuple):
+    city: str
+    client_secret: str
+
+
+class Colour(enum.Enum):
+    RED = "ann@example.com"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"client_secret": CANARY},
+        {"ApiKey": {"deep": [{"er": CANARY}]}},
+        {"x-api-key": (CANARY,)},
+        {b"Authorization": CANARY.encode()},
+        [("X-Api-Key", CANARY)],
+        [[b"cookie", CANARY.encode()]],
+        ["--password", CANARY],
+        {"name": "Authorization", "value": CANARY},
+        {"value": CANARY, "key": "api_key"},
+        Login("ann", CANARY),
+        Account(name="x", api_key=pydantic.SecretStr(CANARY)),
+        Point(1, CANARY),
+        Row("Oslo", CANARY),
+        Secret(CANARY),
+        {"x": Secret(CANARY)},
+        UserDict({"password": CANARY}),
+        OrderedDict(a=MappingProxyType({"token": {"v": CANARY}})),
+        httpx.Headers({"Authorization": f"Bearer {CANARY}"}),
+        httpx.URL(f"https://user:{CANARY}@example.com/x"),
+        json.dumps({"credentials": {"a": CANARY}}),
+        json.dumps([{"outer": json.dumps({"password": CANARY})}]),
+        deque([{"password": CANARY}]),
+        ValueError(f"password={CANARY}"),
+        {"body": f'{{"password": "{CANARY}"'.encode()},
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_is_secret_by_its_name_goes_with_all_that_is_below_it(value: object) -> None:
+    assert CANARY not in json.dumps(shown(value))
+
+
+def test_what_explains_and_does_not_reveal_stays() -> None:
+    fields = {
+        "max_tokens": 4096, "token_type": "bearer", "session_count": 3, "author": "Jane", "model": "gpt-x",
+        "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736", "duration": 1.5, "ok": True, "nothing": None,
+        "input_tokens": 12, "time_to_first_token": 0.4, "password": None, "secret": False, "api_key": "",
+    }  # fmt: skip
+    assert shown(fields) == fields
+
+
+def test_values_of_the_standard_library_are_printed() -> None:
+    moment = dt.datetime(2024, 1, 15, 10, 30, tzinfo=dt.UTC)
+    one = uuid.UUID(int=5)
+    assert shown([moment, one, pathlib.PurePosixPath("/tmp/x"), decimal.Decimal("1.50"), dt.timedelta(seconds=1)]) == [
+        "2024-01-15 10:30:00+00:00", str(one), "/tmp/x", "1.50", "0:00:01",
+    ]  # fmt: skip
+
+
+def test_an_enum_is_its_value_and_a_set_a_list() -> None:
+    assert shown({"e": Colour.RED, "s": {1}}) == {"e": "<EMAIL>", "s": [1]}
+
+
+def test_numbers_that_are_cards_are_found_and_other_numbers_stay_numbers() -> None:
+    assert shown([4111111111111111, 1700000000123456789, 2**400, 7]) == [
+        "<CARD>",
+        1700000000123456789,
+        "<MORE>",
+        7,
+    ]
+
+
+def test_numbers_that_json_cannot_write_become_text() -> None:
+    assert shown([float("nan"), float("inf"), 0.5]) == ["nan", "inf", 0.5]
+
+
+def test_a_phone_is_known_by_the_name_of_its_field() -> None:
+    assert shown({"phone": "5551234567", "mobile_number": 5551234567, "phone_model": "X"}) == {
+        "phone": "<PHONE>", "mobile_number": "<PHONE>", "phone_model": "X",
+    }  # fmt: skip
+
+
+def test_an_exception_shows_type_redacted_message_and_causes_and_no_locals() -> None:
+    try:
+        try:
+            raise KeyError("ann@example.com")
+        except KeyError as error:
+            raise RuntimeError("no such user") from error
+    except RuntimeError as error:
+        result = shown(error)
+    assert result == {
+        "type": "RuntimeError",
+        "message": "no such user",
+        "cause": {"type": "KeyError", "message": "<EMAIL>"},
+    }
+
+
+def test_an_exception_group_shows_its_members() -> None:
+    group = ExceptionGroup("two", [ValueError("ann@example.com"), TypeError("b")])
+    assert json.dumps(shown(group)).count('"type"') == 3
+
+
+def test_a_cycle_is_cut_and_a_shared_value_is_not() -> None:
+    cyclic: list[object] = []
+    cyclic.append(cyclic)
+    shared = {"a": 1}
+    assert shown([cyclic, shared, shared]) == [["<CYCLE>"], {"a": 1}, {"a": 1}]
+
+
+def test_depth_and_size_are_bounded() -> None:
+    deep: object = "x"
+    for _ in range(MAX_DEPTH * 10):
+        deep = [deep]
+    assert json.dumps(shown(deep)).count("[") <= MAX_DEPTH + 2
+    wide = shown(list(range(MAX_ITEMS * 2)))
+    assert isinstance(wide, list)
+    assert len(wide) == MAX_ITEMS + 1
+
+
+def test_an_object_that_raises_when_touched_costs_only_itself() -> None:
+    class Hostile:
+        __attrs_attrs__ = ("x",)
+
+        def __getattribute__(self, name: str) -> object:
+            raise RuntimeError(CANARY)
+
+    class Mute:
+        def __repr__(self) -> str:
+            raise RuntimeError(CANARY)
+
+        __str__ = __repr__
+
+    class Failing(UserDict[str, str]):
+        def items(self) -> object:  # type: ignore[override]
+            raise RuntimeError(CANARY)
+
+    class Mean(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError(CANARY)
+
+    redactor = Redactor("machine")
+    result = redactor.value({"a": Hostile(), "b": Mute(), "c": Failing(), "d": Mean(), "e": "fine"})
+    text = json.dumps(result)
+    assert CANARY not in text
+    assert '"e": "fine"' in text
+    assert redactor.errors == 3
+
+
+def test_an_unknown_object_is_only_named() -> None:
+    class Client:
+        def __repr__(self) -> str:
+            return CANARY
+
+    assert str(shown(Client())).endswith("Client>")
+
+
+def test_lone_surrogates_become_text_that_utf_8_can_carry() -> None:
+    json.dumps(shown({"a\ud800": "b\ud800"}), ensure_ascii=False).encode("utf-8")
+
+
+def test_json_inside_a_string_keeps_its_spelling_if_nothing_in_it_is_secret() -> None:
+    text = '{"a":1,   "b": [ 2.50 ]}'
+    assert shown({"body": text}) == {"body": text}
+
+
+@given(
+    st.recursive(
+        st.one_of(
+            st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=20), st.binary(max_size=20)
+        ),
+        lambda inner: st.one_of(
+            st.lists(inner, max_size=4),
+            st.dictionaries(st.text(max_size=8), inner, max_size=4),
+            st.tuples(inner, inner),
+        ),
+        max_leaves=20,
+    )
+)
+def test_any_structure_becomes_json_with_the_planted_secret_gone(value: object) -> None:
+    assert CANARY not in json.dumps(shown({"public": value, "api_key": [value, CANARY]}))
