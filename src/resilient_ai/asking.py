@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from resilient_ai.errors import InvalidRequest
-from resilient_ai.messages import JSON, DataClassName, Message, OutputSchema, Request, Text, Tool
+from resilient_ai.messages import JSON, DataClassName, Message, OutputSchema, Request, Role, Text, Tool
 
 if TYPE_CHECKING:
     from resilient_ai.model import Messages
@@ -24,6 +24,12 @@ _PARAMETERS: Final = frozenset(
     }
 )
 ROLES: Final = ("system", "developer", "user", "assistant", "tool", "function")
+_PLAIN_ROLES: Final[Mapping[str, Role]] = {
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+    "assistant": "assistant",
+}
 DATA_CLASSES: Final = ("public", "internal", "personal", "restricted")
 
 
@@ -75,7 +81,7 @@ def _base(messages: Messages) -> Request:
         return Request((Message("user", (Text(messages),)),))
     if not isinstance(messages, Sequence) or not messages:  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all typed
         raise InvalidRequest("There are no messages; give a question, or a list of {'role', 'content'}.")
-    turns = cast("Sequence[Message | Mapping[str, JSON]]", messages)
+    turns: Any = messages
     plain = [_plain(turn) for turn in turns]
     return Request(tuple(cast("list[Message]", plain))) if all(plain) else _by_codec(turns)
 
@@ -90,11 +96,8 @@ def _plain(message: object) -> Message | None:
     role, content = turn.get("role"), turn.get("content")
     if not isinstance(content, str) or len(turn) > 2:
         return None
-    if role == "system" or role == "developer":  # noqa: PLR1714 - narrowed by comparison
-        return Message("system", (Text(content),))
-    if role == "user" or role == "assistant":  # noqa: PLR1714 - narrowed by comparison
-        return Message(role, (Text(content),))
-    return None
+    spoken_by = _PLAIN_ROLES.get(role) if isinstance(role, str) else None
+    return None if spoken_by is None else Message(spoken_by, (Text(content),))
 
 
 def _by_codec(messages: Sequence[Message | Mapping[str, JSON]]) -> Request:

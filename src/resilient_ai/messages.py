@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias, final
+from typing import Literal, TypeAlias, cast, final
 
 from resilient_ai.core.failure import FailureKind
 
@@ -96,10 +96,10 @@ class ToolCall:
         import json
 
         try:
-            value = json.loads(self.arguments or "{}")
-        except ValueError:
+            value: object = json.loads(self.arguments or "{}")
+        except (ValueError, RecursionError):
             return None
-        return value if isinstance(value, dict) else None
+        return cast("dict[str, JSON]", value) if isinstance(value, dict) else None
 
     def __repr__(self) -> str:
         return f"ToolCall(id={self.id!r}, name={self.name!r}, arguments=<{len(self.arguments)} characters>)"

@@ -131,7 +131,11 @@ class ResilientModel:
                 key="on_interrupt",
             )
         time = clock or SYSTEM_CLOCK
-        members = [chain] if isinstance(chain, str) or not isinstance(chain, Iterable) else list(chain)
+        members: list[Any] = (
+            [chain]
+            if isinstance(chain, str) or not isinstance(chain, Iterable)
+            else list(cast("Iterable[Any]", chain))
+        )
         self._models: tuple[Model, ...] = tuple(map(model_of, members))
         remapped = actions(on)
         own = [getattr(model, "timeouts", None) or timeouts for model in self._models]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from resilient_ai.messages import Foreign, Image, Message, Reasoning, Request, Text, ToolCall, ToolResult
+from resilient_ai.messages import Image, Message, Reasoning, Request, Text, ToolCall, ToolResult
 
 if TYPE_CHECKING:
     from resilient_ai.core.model import Traits
@@ -33,7 +33,7 @@ def estimated_tokens(request: Request) -> int:
                 size += _bytes(part.content)
             elif isinstance(part, Image):
                 tokens += IMAGE_TOKENS
-            elif isinstance(part, Foreign):
+            else:
                 size += len(repr(part.value))
     for tool in request.tools:
         size += len(tool.name) + len(tool.description or "") + len(repr(tool.parameters))

@@ -6,7 +6,7 @@ import hashlib
 import os
 import threading
 from collections.abc import Callable, Sequence
-from typing import TypeAlias, final
+from typing import TypeAlias, cast, final
 
 from resilient_ai.errors import ConfigError
 from resilient_ai.privacy.known_values import register
@@ -78,7 +78,8 @@ def find_credential(
         ConfigError: One is required and there is none, or one is empty.
     """
     if api_key is not None:
-        keys = list(api_key) if isinstance(api_key, Sequence) and not isinstance(api_key, str) else [api_key]
+        several = isinstance(api_key, Sequence) and not isinstance(api_key, str)
+        keys = list(cast("Sequence[Key]", api_key)) if several else [cast("Key", api_key)]
         if not keys or any(not callable(key) and not _plain(key).strip() for key in keys):
             raise ConfigError(f"The api_key given for {provider} is empty.", key="api_key")
         return Credential(keys)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Generator, Mapping
 from typing import final
 
-from resilient_ai.models.http import Transport
+from resilient_ai.core.model import Scope
+from resilient_ai.models.http import Exchange, Transport
 
 
 @final
@@ -25,7 +26,7 @@ def _is_here(host: str) -> bool:
 
 
 @contextlib.contextmanager
-def block_real_calls() -> Iterator[None]:
+def block_real_calls() -> Generator[None]:
     """Lets models reach this machine only while the block runs.
 
     Raises:
@@ -33,7 +34,14 @@ def block_real_calls() -> Iterator[None]:
     """
     original = Transport.open
 
-    async def guarded(self, method, path, body, scope, headers=None):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    async def guarded(
+        self: Transport,
+        method: str,
+        path: str,
+        body: bytes | None,
+        scope: Scope,
+        headers: Mapping[str, str] | None = None,
+    ) -> Exchange:
         if not _is_here(self.host):
             raise RealCallBlocked(
                 f"a test was about to send a request to {self.host}; use ScriptedModel or FaultServer"

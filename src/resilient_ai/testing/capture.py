@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import TYPE_CHECKING, TypeVar, final
 
 from resilient_ai.runtime import observers
@@ -35,7 +35,8 @@ class Captured:
 
     def of(self, kind: type[E]) -> list[E]:
         """The events of one type."""
-        return [event for event in self.events if isinstance(event, kind)]
+        events: list[object] = list(self.events)
+        return [event for event in events if isinstance(event, kind)]
 
     def names(self) -> list[str]:
         """The type names of all events, in order."""
@@ -43,7 +44,7 @@ class Captured:
 
 
 @contextlib.contextmanager
-def capture_events() -> Iterator[Captured]:
+def capture_events() -> Generator[Captured]:
     """Captures the events of every call of this process while the block runs."""
     captured = Captured()
     observers.add(captured)

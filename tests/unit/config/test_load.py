@@ -129,8 +129,9 @@ def test_a_reload_puts_the_new_settings_in_force(tmp_path: Path) -> None:
     first = source.current
     assert not source.reload().changed
     write(tmp_path, "[chains.x]\nmodels = ['a']\ndeadline = 7\n")
-    reloaded = source.reload()
+    reloaded = source.reload(lambda config: config.chain("x").settings.get("deadline"))
     assert reloaded.changed
+    assert reloaded.built == 7.0
     assert reloaded.old.digest == first.digest
     assert source.current is reloaded.new
     assert source.current.chain("x").settings.get("deadline") == 7.0

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import tenacity
 
+from colours import Colour
 from resilient_ai import (
     AllModelsFailed,
     Breaker,
@@ -28,9 +29,6 @@ from resilient_ai.core.model import Price, Traits
 from resilient_ai.messages import Usage
 from resilient_ai.models import canned
 from resilient_ai.testing import ScriptedModel, error, ok, raises, stall
-
-if TYPE_CHECKING:
-    from conftest import Colour
 
 LOCAL = Traits(local=True, typical_seconds=0.05)
 
@@ -530,10 +528,14 @@ def test_a_tenacity_predicate_can_only_narrow_the_verdict(colour: Colour) -> Non
         colour.ask(colour.chain(ScriptedModel([error(400)]), retry=always))
 
 
+def blaming_the_caller(failure: Exception) -> str:
+    return "bad_request"
+
+
 def test_a_classify_hook_is_asked_first_and_cannot_break_a_call(
     colour: Colour, caplog: pytest.LogCaptureFixture
 ) -> None:
-    chain = colour.chain(ScriptedModel([raises(ValueError("odd"))] * 2), classify=lambda _: "bad_request")
+    chain = colour.chain(ScriptedModel([raises(ValueError("odd"))] * 2), classify=blaming_the_caller)
     with pytest.raises(ValueError, match="odd"):
         colour.ask(chain)
     assert len(colour.captured.of(events.AttemptFinished)) == 1

@@ -5,29 +5,42 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from resilient_ai import Breaker, Limits, ResilientModel, Retry
 from resilient_ai.core import events
+from resilient_ai.models import canned
 from resilient_ai.testing import Captured, ManualClock, ScriptedModel, error, ok
 
 CALLS = 1000
+
+
+def echo(text: str) -> str:
+    return text
+
+
+def asking(chain: ResilientModel) -> Callable[[object], str]:
+    def ask(_: object) -> str:
+        return chain.generate("q").text
+
+    return ask
 
 
 def test_a_thousand_calls_over_sixteen_threads_lose_no_permit() -> None:
     captured = Captured()
     flaky = ScriptedModel([ok(), error(500), ok()], repeat=True)
     chain = ResilientModel(
-        [flaky, lambda text: text],
+        [flaky, echo],
         limits=Limits(concurrency=8, queue=CALLS),
         retry=Retry(base=0, cap=0),
         breaker=Breaker(enabled=True, consecutive=None, failure_ratio=1.0),
         observers=[captured],
     )
     with ThreadPoolExecutor(16) as pool:
-        replies = list(pool.map(lambda _: chain.generate("q").text, range(CALLS)))
+        replies = list(pool.map(asking(chain), range(CALLS)))
     assert len(replies) == CALLS
     assert (chain._places.active, chain._places.waiting) == (0, 0)
     assert len(captured.of(events.CallFinished)) == CALLS
@@ -65,13 +78,13 @@ def test_calls_of_many_threads_are_in_flight_together() -> None:
 
     chain = ResilientModel([meets], retry=Retry(attempts=1))
     with ThreadPoolExecutor(16) as pool:
-        assert list(pool.map(lambda _: chain.generate("q").text, range(64))) == ["q"] * 64
+        assert list(pool.map(asking(chain), range(64))) == ["q"] * 64
 
 
 def test_a_half_open_breaker_lets_one_probe_through_at_a_time() -> None:
     clock = ManualClock()
     model = ScriptedModel([*[error(500)] * 5, *[ok("back", after=1)] * 40])
-    chain = ResilientModel([model, lambda _: "backup"], clock=clock, retry=Retry(attempts=1))
+    chain = ResilientModel([model, canned("backup")], clock=clock, retry=Retry(attempts=1))
 
     async def main() -> list[str]:
         for _ in range(5):
@@ -87,7 +100,7 @@ def test_a_result_from_before_the_break_changes_nothing() -> None:
     """Twenty slow calls that began while it was closed come back after it has opened: late successes do not close it."""
     clock = ManualClock()
     slow = ScriptedModel([*[ok(after=10)] * 10, *[error(500)] * 5])
-    chain = ResilientModel([slow, lambda _: "backup"], clock=clock, retry=Retry(attempts=1))
+    chain = ResilientModel([slow, canned("backup")], clock=clock, retry=Retry(attempts=1))
 
     async def main() -> None:
         early = [asyncio.create_task(chain.agenerate("q")) for _ in range(10)]
@@ -104,7 +117,7 @@ def test_a_result_from_before_the_break_changes_nothing() -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_a_forked_child_calls_on_with_the_parents_state() -> None:
-    chain = ResilientModel([lambda text: text], limits=Limits(concurrency=1))
+    chain = ResilientModel([echo], limits=Limits(concurrency=1))
     chain.generate("warm")
     reader, writer = os.pipe()
     child = os.fork()

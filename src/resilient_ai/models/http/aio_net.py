@@ -132,8 +132,9 @@ class AioStream:
         transport = self._wire.transport
         if transport is None:
             raise ConnectionError("the connection was closed before TLS began")
+        scope = _connecting()
         try:
-            async with _connecting() as scope:
+            async with scope:
                 secured = await asyncio.get_running_loop().start_tls(
                     transport, self._wire, ssl_context, server_hostname=server_hostname
                 )
@@ -176,8 +177,9 @@ class AioBackend:
         socket_options: Iterable[tuple[int, int, int]] | None = None,
     ) -> AioStream:
         loop = asyncio.get_running_loop()
+        scope = _connecting()
         try:
-            async with _connecting() as scope:
+            async with scope:
                 transport, wire = await loop.create_connection(
                     _Wire,
                     host,
@@ -200,8 +202,9 @@ class AioBackend:
         timeout: float | None = None,  # noqa: ARG002, ASYNC109 - httpcore's signature
         socket_options: Iterable[tuple[int, int, int]] | None = None,  # noqa: ARG002 - none fits a unix socket
     ) -> AioStream:
+        scope = _connecting()
         try:
-            async with _connecting() as scope:
+            async with scope:
                 _, wire = await asyncio.get_running_loop().create_unix_connection(_Wire, path)
         except TimeoutError as error:
             raise (AttemptTimeout("connect", sent=False) if scope.expired() else error) from error

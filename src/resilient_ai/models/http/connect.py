@@ -49,11 +49,11 @@ def ssl_context() -> ssl.SSLContext:
 
 
 def proxy_for(scheme: str, host: str) -> str | None:
-    """The proxy the environment names for an origin (HTTPS_PROXY, ALL_PROXY, NO_PROXY and their lower-case forms), or None."""
-    from urllib.request import getproxies_environment, proxy_bypass_environment
+    """The proxy the environment (HTTPS_PROXY, ALL_PROXY, NO_PROXY) or the system names for an origin, or None."""
+    from urllib.request import getproxies, proxy_bypass
 
-    proxies = getproxies_environment()
-    if not proxies or proxy_bypass_environment(host, proxies):
+    proxies = getproxies()
+    if not proxies or proxy_bypass(host):
         return None
     return proxies.get(scheme) or proxies.get("all")
 
