@@ -103,6 +103,7 @@ class Supervisor:
         self._born = 0.0
         self._failures: deque[float] = deque()
         self._users: weakref.WeakSet[object] = weakref.WeakSet()
+        _forked_with.add(self)
 
     @property
     def pid(self) -> int | None:
@@ -332,6 +333,9 @@ async def _reap(child: Child, *, blocking: bool) -> None:
         child.close()
 
 
+_forked_with: weakref.WeakSet[Supervisor] = weakref.WeakSet()
+"""All supervisors of this process: a forked child has them too, and must let go of them."""
+
 _supervisors: weakref.WeakValueDictionary[tuple[WorkerSettings, Identity], Supervisor] = (
     weakref.WeakValueDictionary()
 )
@@ -351,7 +355,7 @@ def supervisor_of(settings: WorkerSettings, identity: Identity) -> Supervisor:
 def _after_fork() -> None:
     global _registry_lock  # noqa: PLW0603 - a lock held by a thread of the parent can only be replaced
     _registry_lock = threading.Lock()
-    for supervisor in list(_supervisors.values()):
+    for supervisor in list(_forked_with):
         supervisor.forget()
 
 
