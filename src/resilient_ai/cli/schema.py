@@ -18,12 +18,17 @@ def schema(
             "--output", "-o", help="Write it to this file instead of standard output.", show_default=False
         ),
     ] = None,
+    *,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print tables of every setting for people instead.")
+    ] = False,
 ) -> None:
     """Print the JSON Schema of the configuration file."""
     from resilient_ai.config.jsonschema import json_schema_text
+    from resilient_ai.config.reference import settings_markdown
 
     with reporting(as_json=False):
-        text = json_schema_text()
+        text = settings_markdown() if markdown else json_schema_text()
         if output is None:
             sys.stdout.write(text)
             return

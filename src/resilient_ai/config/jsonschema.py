@@ -5,6 +5,7 @@ It says what a table may hold; that names exist and that limits fit each other o
 
 from __future__ import annotations
 
+import inspect
 import json
 from dataclasses import MISSING, fields
 from typing import Any, Final, cast
@@ -25,6 +26,12 @@ def json_schema() -> dict[str, Any]:
             found = definitions[name]["properties"].get(one.name)
             if found is not None and one.default is not MISSING and one.default is not None:
                 found["default"] = one.default
+    for name, call in _calls().items():
+        for key, argument in inspect.signature(call).parameters.items():
+            found = definitions[name]["properties"].get(key)
+            if found is not None and isinstance(argument.default, bool | int | float | str):
+                found["default"] = argument.default
+    definitions["PrivacyTable"]["properties"]["redact_logging"]["default"] = False
     schema["properties"]["$schema"]["description"] = "Address of this schema, for editors."
     definitions["ModelTable"]["allOf"] = _provider_rules(set(definitions["ModelTable"]["properties"]))
     return {"$schema": DIALECT, "$id": SCHEMA_ID, "title": "resilient_ai configuration", **schema}
@@ -52,6 +59,14 @@ def _options() -> dict[str, Any]:
         "RetryTable": Retry,
         "TimeoutsTable": Timeouts,
     }
+
+
+def _calls() -> dict[str, Any]:
+    """What takes each table's settings as arguments."""
+    from resilient_ai.model import ResilientModel
+    from resilient_ai.observe.setup import observe
+
+    return {"ChainTable": ResilientModel.__init__, "TelemetryTable": observe}
 
 
 def _provider_rules(keys: set[str]) -> list[dict[str, Any]]:

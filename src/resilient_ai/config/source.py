@@ -7,25 +7,29 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import final
+from typing import Generic, TypeVar, cast, final, overload
 
 from resilient_ai.config.load import Config, config_of, find_config
 from resilient_ai.config.read import read_file
 from resilient_ai.errors import ConfigError
 
+T = TypeVar("T")
+
 
 @final
 @dataclass(frozen=True, slots=True)
-class Reloaded:
+class Reloaded(Generic[T]):
     """What a reload did.
 
     Attributes:
         old: What was in force before.
         new: What is in force now.
+        built: What was built from it; None if nothing was to be.
     """
 
     old: Config
     new: Config
+    built: T
 
     @property
     def changed(self) -> bool:
@@ -59,12 +63,18 @@ class ConfigSource:
         """Why the last reload kept the old settings; None if it did not."""
         return self._error
 
-    def reload(self, accept: Callable[[Config], object] | None = None) -> Reloaded:
+    @overload
+    def reload(self) -> Reloaded[None]: ...
+
+    @overload
+    def reload(self, build: Callable[[Config], T]) -> Reloaded[T]: ...
+
+    def reload(self, build: Callable[[Config], T] | None = None) -> Reloaded[T] | Reloaded[None]:
         """Reads the file again and puts its settings in force, as a whole or not at all.
 
         Args:
-            accept: Called with the new settings before they take force: builds whatever is built from them, and raises
-                `ConfigError` to refuse them. Runs while other reloads wait; `current` stays readable.
+            build: Builds whatever is to be built from the new settings, before they take force; what it raises refuses them. Runs
+                while other reloads wait; `current` stays readable.
 
         Raises:
             ConfigError: The new file is not right or was refused. The old settings stay in force, and `error` says why.
@@ -73,14 +83,13 @@ class ConfigSource:
             old = self._current
             try:
                 new = config_of(read_file(self.path))
-                if accept is not None:
-                    accept(new)
+                built = None if build is None else build(new)
             except ConfigError as error:
                 self._error = error
                 raise
             self._current = new
             self._error = None
-            return Reloaded(old, new)
+            return Reloaded(old, new, cast("T", built))
 
     def __repr__(self) -> str:
         return f"ConfigSource({str(self.path)!r}, policy {self._current.digest})"

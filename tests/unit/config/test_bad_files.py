@@ -26,6 +26,7 @@ models = ["big", "small"]
 """
 """Nine lines that are right; what a case adds begins on line 10, in [chains.support]."""
 
+VALIDATOR: Any = jsonschema.Draft202012Validator(json_schema())
 PLANTED = "sk-planted-7c1f0e9d2b"
 
 
@@ -319,8 +320,7 @@ def test_a_wrong_file_is_refused_with_its_line_its_key_and_the_nearest_right_nam
 
 @pytest.mark.parametrize("bad", CASES.values(), ids=CASES)
 def test_the_json_schema_refuses_what_is_wrong_in_shape(bad: Bad) -> None:
-    validator: Any = jsonschema.Draft202012Validator(json_schema())
-    problems: list[object] = list(validator.iter_errors(tomllib.loads(GOOD + bad.text)))
+    problems: list[object] = list(VALIDATOR.iter_errors(tomllib.loads(GOOD + bad.text)))
     assert bool(problems) is bad.shape
 
 
