@@ -2,13 +2,13 @@
 
 The lines have fixed names and fixed keys (`names.LOG_EVENTS`). Above INFO there is one line a call at most: WARNING if it
 needed help, ERROR if it failed. What a line may hold is a list, not a filter: numbers, closed lists and names.
-structlog is configured for this logger alone; its global configuration and the one of `logging` stay as they are.
+structlog renders and writes; its global configuration and the one of `logging` are neither read nor changed.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Literal, TextIO, TypeAlias, final
 
@@ -17,13 +17,13 @@ from opentelemetry import trace
 
 from resilient_ai.core import events
 from resilient_ai.core.clock import SYSTEM_CLOCK, Clock
-from resilient_ai.messages import Outcome
+from resilient_ai.messages import Attempt
 from resilient_ai.observe import names
 from resilient_ai.observe.redaction import clean, clean_once
 from resilient_ai.observe.spans import hex_ids
 
 if TYPE_CHECKING:
-    from structlog.typing import EventDict, Processor, WrappedLogger
+    from structlog.typing import Processor, WrappedLogger
 
 LogFormat: TypeAlias = Literal["json", "console"]
 LevelName: TypeAlias = Literal["debug", "info", "warning", "error"]
@@ -62,6 +62,7 @@ class Log:
         self._level = _LEVELS[level]
         self._ids = ids
         self._clock = clock
+        self._second = (0, "1970-01-01T00:00:00")
 
     def __call__(self, event: events.Event) -> None:
         match event:
@@ -138,6 +139,7 @@ class Log:
         if _LEVELS[level] < self._level:
             return
         outcome = event.outcome
+        input_tokens, output_tokens = _tokens(outcome.attempts)
         self._put(
             level,
             names.LOG_CALL_FINISHED,
@@ -152,8 +154,8 @@ class Log:
             seconds=round(outcome.seconds, 6),
             late=event.late,
             cost=outcome.cost,
-            input_tokens=_tokens(outcome, "input_tokens"),
-            output_tokens=_tokens(outcome, "output_tokens"),
+            input_tokens=input_tokens,
+            output_tokens=output_tokens,
             policy=clean(outcome.policy),
             flags=[clean(flag) for flag in outcome.flags],
         )
@@ -179,20 +181,18 @@ class Log:
 
     def _put(self, level: LevelName, event: str, call: int | None, **keys: object) -> None:
         found = None if self._ids is None or call is None else self._ids(call)
-        trace_id, span_id = found or hex_ids(trace.get_current_span()) or (None, None)
-        stamp = datetime.fromtimestamp(self._clock.wall(), UTC).isoformat(timespec="milliseconds")
-        self._write(
-            level,
-            {
-                "timestamp": stamp,
-                "level": level,
-                "event": event,
-                "call": call,
-                **keys,
-                "trace_id": trace_id,
-                "span_id": span_id,
-            },
-        )
+        keys["trace_id"], keys["span_id"] = found or hex_ids(trace.get_current_span()) or (None, None)
+        self._write(level, {"timestamp": self._stamp(), "level": level, "event": event, "call": call, **keys})
+
+    def _stamp(self) -> str:
+        """Now, in ISO 8601. The part down to the second is formatted once a second: it is the dear one."""
+        wall = self._clock.wall()
+        second, text = self._second
+        if second != int(wall):
+            second = int(wall)
+            text = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+            self._second = (second, text)
+        return f"{text}.{int((wall - second) * 1000):03d}Z"
 
 
 def _level(event: events.CallFinished) -> LevelName:
@@ -205,47 +205,48 @@ def _level(event: events.CallFinished) -> LevelName:
     return "warning" if helped else "info"
 
 
-def _tokens(outcome: Outcome, which: Literal["input_tokens", "output_tokens"]) -> int | None:
-    """Tokens of all attempts together; None if any of them is unknown."""
-    counts = [
-        attempt.usage.input_tokens if which == "input_tokens" else attempt.usage.output_tokens
-        for attempt in outcome.attempts
-    ]
-    return None if not counts or None in counts else sum(count for count in counts if count is not None)
+def _tokens(attempts: Sequence[Attempt]) -> tuple[int | None, int | None]:
+    """Input and output tokens of all attempts together; None where any of them is unknown."""
+    if not attempts:
+        return None, None
+    read: int | None = 0
+    written: int | None = 0
+    for attempt in attempts:
+        usage = attempt.usage
+        read = None if read is None or usage.input_tokens is None else read + usage.input_tokens
+        written = None if written is None or usage.output_tokens is None else written + usage.output_tokens
+    return read, written
 
 
 def to_stream(stream: TextIO, form: LogFormat) -> Write:
-    """Lines to an open text stream, rendered by structlog, one write a line."""
-    renderer: Processor = (
+    """Lines to an open text stream, rendered by structlog, one write a line.
+
+    The renderer and the writer are called directly: a bound logger between them would copy the line three times.
+    """
+    render: Processor = (
         structlog.processors.JSONRenderer()
         if form == "json"
         else structlog.dev.ConsoleRenderer(colors=stream.isatty())
     )
-    return _through(_wrapped(structlog.WriteLogger(stream), renderer))
+    sink = structlog.WriteLogger(stream)
 
-
-def to_logger(logger: WrappedLogger) -> Write:
-    """Lines to a logger the application made: a structlog logger, or one of `logging` (keys go into `extra`)."""
-    return _through(_wrapped(logger, _as_extra) if isinstance(logger, logging.Logger) else logger)
-
-
-def _wrapped(sink: WrappedLogger, processor: Processor) -> WrappedLogger:
-    """A logger of its own: with every part named, nothing is taken from structlog's global configuration."""
-    return structlog.wrap_logger(
-        sink,
-        processors=[processor],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.NOTSET),
-        context_class=dict,
-    ).bind()
-
-
-def _through(logger: WrappedLogger) -> Write:
-    def write(level: str, line: dict[str, object]) -> object:
-        return getattr(logger, level)(**line)
+    def write(level: str, line: dict[str, object]) -> None:
+        sink.msg(str(render(sink, level, line)))
 
     return write
 
 
-def _as_extra(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
-    """What `logging.Logger.info` takes: the event as the message, the keys as attributes of the record."""
-    return {"msg": line.pop("event"), "extra": {f"resilient_ai.{key}": value for key, value in line.items()}}
+def to_logger(logger: WrappedLogger) -> Write:
+    """Lines to a logger the application made: a structlog logger, or one of `logging` (keys go into `extra`)."""
+    if isinstance(logger, logging.Logger):
+
+        def write_record(level: str, line: dict[str, object]) -> None:
+            extra = {f"resilient_ai.{key}": value for key, value in line.items() if key != "event"}
+            getattr(logger, level)(line["event"], extra=extra)
+
+        return write_record
+
+    def write(level: str, line: dict[str, object]) -> None:
+        getattr(logger, level)(**line)
+
+    return write

@@ -46,7 +46,7 @@ def test_an_answered_call_is_one_line_with_the_fixed_keys() -> None:
     told = story.answered()
     (line,) = lines(told)
     assert line == {
-        "timestamp": "2023-11-14T22:13:20.250+00:00",
+        "timestamp": "2023-11-14T22:13:20.250Z",
         "level": "info",
         "event": "call.finished",
         "call": told[0].call if isinstance(told[0], events.CallStarted) else None,
