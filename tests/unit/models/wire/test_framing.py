@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from resilient_ai.models.wire import Malformed
@@ -155,6 +155,7 @@ FRAGMENTS = st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(FRAGMENTS | st.binary(max_size=3), max_size=40))
 def test_any_bytes_give_the_same_however_they_are_cut(pieces: list[bytes]) -> None:
     whole = b"".join(pieces)

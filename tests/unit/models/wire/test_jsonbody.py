@@ -3,7 +3,7 @@ from __future__ import annotations
 from types import MappingProxyType
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from resilient_ai.models.wire import Malformed, Truncated, WireError
@@ -68,6 +68,7 @@ def test_an_object_is_insisted_on(data: bytes) -> None:
         decode_object(data)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=100))
 def test_no_bytes_raise_anything_but_a_wire_error(data: bytes) -> None:
     try:

@@ -104,11 +104,8 @@ def decode_request(body: Mapping[str, JSON]) -> Request:
         extra["tool_choice"] = body["tool_choice"]
     schema = _output_schema(body.get("response_format"), extra)
     limit = integer(body.get("max_completion_tokens"), "max_completion_tokens")
-    names = dict(_names_of_calls(messages))
     return Request(
-        messages=tuple(
-            _message(message, f"messages[{index}]", names) for index, message in enumerate(messages)
-        ),
+        messages=_conversation(messages),
         tools=tools,
         tool_choice=choice,
         parallel_tool_calls=boolean(body.get("parallel_tool_calls"), "parallel_tool_calls"),
@@ -124,15 +121,18 @@ def decode_request(body: Mapping[str, JSON]) -> Request:
     )
 
 
-def _names_of_calls(messages: list[Mapping[str, JSON]]) -> Iterator[tuple[str, str]]:
-    """Id and name of every call in the conversation: two other formats want the name beside a result."""
-    for message in messages:
-        calls = message.get("tool_calls")
-        if isinstance(calls, list):
-            for call in calls:
-                function = call.get("function") if isinstance(call, Mapping) else None
-                if isinstance(call, Mapping) and isinstance(function, Mapping):
-                    yield str(call.get("id")), str(function.get("name") or "")
+def _conversation(messages: list[Mapping[str, JSON]]) -> tuple[Message, ...]:
+    """All turns. A result gets the name of its call, which two other formats want beside it.
+
+    The nearest call before it counts: servers that number the calls of each answer give the same id again and again.
+    """
+    names: dict[str, str] = {}
+    turns: list[Message] = []
+    for index, message in enumerate(messages):
+        turn = _message(message, f"messages[{index}]", names)
+        names.update((part.id, part.name) for part in turn.parts if isinstance(part, ToolCall))
+        turns.append(turn)
+    return tuple(turns)
 
 
 def _message(message: Mapping[str, JSON], where: str, names: Mapping[str, str]) -> Message:

@@ -34,9 +34,8 @@ def decode_reply(body: bytes) -> Reply:
     if looks_like_events(body):
         return assemble(SSEDecoder(ResponsesReader(), decode_reply), body)
     answer = decode_object(body)
-    error = failure(answer)
-    if error is None and "output" not in answer:
-        error = reported_without_answer(answer)
+    error = None if "output" in answer else reported_without_answer(answer)
+    error = error or failure(answer)
     if error is not None:
         raise error
     return reply_of(answer)
