@@ -225,10 +225,10 @@ def resilient_model(
     models = chain_models(config, effective.name, keys=keys)
     try:
         return ResilientModel(models, **arguments)
-    except ConfigError as error:
+    except BaseException as error:
         for model in models:
             model.close()
-        if error.path is not None:
+        if not isinstance(error, ConfigError) or error.path is not None:
             raise
-        key = tuple((error.key or "").split(".")) if error.key else ()
+        key = error.key.split(".") if error.key else ()
         raise config.source.error(str(error), effective.place(*key), suggestion=error.suggestion) from None
