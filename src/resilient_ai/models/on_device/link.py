@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Final, final
 
 from resilient_ai.core.classify import classify
 from resilient_ai.core.deadline import AttemptTimeout
@@ -19,7 +19,11 @@ if TYPE_CHECKING:
     from resilient_ai.core.model import Scope
     from resilient_ai.models.on_device.process import Endpoint
 
-PROVIDER = "on-device"
+PROVIDER: Final = "on-device"
+
+# llama.cpp closes a connection after a stream, after 100 requests or 5 idle seconds without announcing it, and a request that is sent into
+# that moment fails. A new connection to a Unix socket costs half a millisecond and cannot be stale.
+_HEADERS: Final = {"connection": "close"}
 
 
 @final
@@ -37,10 +41,12 @@ class Link:
             base_url=f"{endpoint.base_url}/v1",
             credential=Credential((endpoint.key,)),
             authorise=bearer,
-            headers={},
+            headers=_HEADERS,
             uds=endpoint.uds,
         )
-        self._control = Transport(endpoint.base_url, headers=bearer(endpoint.key), uds=endpoint.uds)
+        self._control = Transport(
+            endpoint.base_url, headers={**_HEADERS, **bearer(endpoint.key)}, uds=endpoint.uds
+        )
 
     async def busy_slots(self, scope: Scope) -> int | None:
         """How many slots are computing; None if the child does not say in time, or at all."""
