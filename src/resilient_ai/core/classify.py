@@ -21,14 +21,14 @@ from resilient_ai.core.signs import (
     FINISHES,
     GENERIC_CODES,
     LIMIT_AND_REQUEST,
-    MARKERS,
     PROVIDER_CODES,
     PROVIDER_STATUSES,
-    REFINEMENTS,
     STATUSES,
     WRAPPERS,
     ZERO_LIMIT,
     Marker,
+    markers,
+    refinements,
 )
 from resilient_ai.errors import CallError, ConfigError, InvalidRequest, ModelError
 
@@ -214,7 +214,7 @@ def _read(status: int | None, facts: ErrorFacts, provider: str | None, *, in_str
         return decided, f"code {_shown(code) or 'of the provider'}", _shown(code)
     code = _shown(facts.codes[0]) if facts.codes else None
     if facts.message:
-        marked = _by_wording(facts.message)
+        marked = _by_wording(facts.message, markers())
         if marked is not None:
             return marked, "the provider's wording", code
         if ZERO_LIMIT.search(facts.message):
@@ -250,10 +250,10 @@ def _by_code(codes: list[str], provider: str | None) -> tuple[FailureKind | None
 
 def _refine(kind: FailureKind, facts: ErrorFacts) -> FailureKind | None:
     """What the wording makes of a code that covers more than one meaning."""
-    markers = REFINEMENTS.get(kind)
-    if markers is None or not facts.message:
+    wordings = refinements(kind)
+    if not wordings or not facts.message:
         return None
-    marked = _by_wording(facts.message, markers)
+    marked = _by_wording(facts.message, wordings)
     if marked is not None:
         return marked
     if kind is FailureKind.RATE_LIMITED:
@@ -265,10 +265,10 @@ def _refine(kind: FailureKind, facts: ErrorFacts) -> FailureKind | None:
     return None
 
 
-def _by_wording(message: str, markers: tuple[Marker, ...] = MARKERS) -> FailureKind | None:
+def _by_wording(message: str, wordings: tuple[Marker, ...]) -> FailureKind | None:
     """The first kind whose wording the message starts with."""
     text = _unwrapped(message)[:_WORDING_CHARACTERS].lower()
-    for kind, pattern in markers:
+    for kind, pattern in wordings:
         if pattern.match(text):
             return kind
     return None

@@ -14,7 +14,6 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from math import isfinite
 from typing import Final, cast, final
 
@@ -204,6 +203,9 @@ def _until(text: str, sent_at: str | None, clock: Clock) -> float | None:
 
 def _instant(text: str) -> float | None:
     """Seconds since the epoch of an HTTP date in any of its three forms, or of an RFC 3339 time."""
+    # It drags in the socket and URL modules, for a form of hint that few servers send.
+    from email.utils import parsedate_to_datetime
+
     text = text.strip()
     if len(text) > 80 or len(text) < 8:
         return None

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Final, TypeAlias
 
 from resilient_ai.core.failure import FailureKind
@@ -291,25 +292,14 @@ FINISHES: Final[Mapping[str, FailureKind]] = {
 """Why an answer stopped, where that makes it a failure. Read only when an answer was handed in as one."""
 
 
-def _starts(*phrases: str) -> re.Pattern[str]:
-    """One pattern that matches at the start of a message in lower case.
+def _starts(*phrases: str) -> str:
+    """One pattern of all phrases; `markers` compiles it."""
+    return "|".join(f"(?:{phrase})" for phrase in phrases)
 
-    Lowering both sides once is five times cheaper than a pattern that ignores case: only then are branches told apart by their first letter.
-    """
-    pattern = "|".join(f"(?:{phrase})" for phrase in phrases)
-    return re.compile(
-        _ESCAPE_OR_CAPITAL.sub(lambda part: part[0] if part[0].startswith("\\") else part[0].lower(), pattern)
-    )
-
-
-_ESCAPE_OR_CAPITAL: Final = re.compile(r"\\.|[A-Z]")
 
 _NAME = r"[`'\"]?[\w./:@-]{1,200}[`'\"]?"
 
-Marker: TypeAlias = tuple[FailureKind, re.Pattern[str]]
-"""A kind, and the wording that means it."""
-
-MARKERS: Final[tuple[Marker, ...]] = (
+_WORDINGS: Final[tuple[tuple[FailureKind, str], ...]] = (
     (
         _Kind.QUOTA_EXHAUSTED,
         _starts(
@@ -513,15 +503,38 @@ LIMIT_AND_REQUEST: Final = re.compile(
 """A rate limit that names its size and the request's: one that exceeds the limit by itself never fits."""
 
 
-def _only(*kinds: FailureKind) -> tuple[Marker, ...]:
-    return tuple(marker for marker in MARKERS if marker[0] in kinds)
+Marker: TypeAlias = tuple[FailureKind, re.Pattern[str]]
+"""A kind, and the wording (in lower case) that means it."""
+
+_ESCAPE_OR_CAPITAL: Final = re.compile(r"\\.|[A-Z]")
 
 
-REFINEMENTS: Final[Mapping[FailureKind, tuple[Marker, ...]]] = {
-    _Kind.RATE_LIMITED: _only(_Kind.QUOTA_EXHAUSTED, _Kind.CONTEXT_OVERFLOW, _Kind.OVERLOADED),
-    _Kind.AUTHENTICATION: _only(_Kind.QUOTA_EXHAUSTED, _Kind.CONTENT_FILTERED, _Kind.MODEL_UNAVAILABLE),
+@cache
+def markers() -> tuple[Marker, ...]:
+    """The wordings, compiled when the first failure needs them: most processes that import this never do.
+
+    They match the start of a message in lower case. Lowering both sides once is several times cheaper than patterns that ignore
+    case, because only then are branches told apart by their first letter.
+    """
+    return tuple((kind, re.compile(_ESCAPE_OR_CAPITAL.sub(_lowered, pattern))) for kind, pattern in _WORDINGS)
+
+
+def _lowered(part: re.Match[str]) -> str:
+    return part[0] if part[0].startswith("\\") else part[0].lower()
+
+
+@cache
+def refinements(kind: FailureKind) -> tuple[Marker, ...]:
+    """The wordings that may tell more of a failure whose code says only `kind`; none for a code with one meaning."""
+    kinds = _REFINED_BY.get(kind, ())
+    return tuple(marker for marker in markers() if marker[0] in kinds)
+
+
+_REFINED_BY: Final[Mapping[FailureKind, tuple[FailureKind, ...]]] = {
+    _Kind.RATE_LIMITED: (_Kind.QUOTA_EXHAUSTED, _Kind.CONTEXT_OVERFLOW, _Kind.OVERLOADED),
+    _Kind.AUTHENTICATION: (_Kind.QUOTA_EXHAUSTED, _Kind.CONTENT_FILTERED, _Kind.MODEL_UNAVAILABLE),
 }
-"""Kinds whose codes cover more than one meaning, and the wording that tells which: quota before rate limit."""
+"""Codes of these kinds cover more than one meaning: quota before rate limit."""
 
 ZERO_LIMIT: Final = re.compile(r"Quota exceeded for metric: [\w./-]{1,200}, limit: 0\b")
 """Google says with each metric what it allows; nothing at all is not a matter of waiting."""
