@@ -80,6 +80,7 @@ _BLOCKERS: Final[Mapping[str, Callable[[JSON], bool]]] = {
     "previous_response_id": _given,
     "conversation": _given,
     "prompt": _given,
+    "instructions": _given,
     "container": _given,
     "cachedContent": _given,
     "background": _given,

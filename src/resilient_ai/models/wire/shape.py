@@ -29,6 +29,19 @@ def optional_string(value: JSON, where: str) -> str | None:
     return string(value, where) or None
 
 
+def label(value: JSON) -> str:
+    """An identifier or a name as text; whatever has no text is none. Nobody's answer is refused for how it is labelled."""
+    if isinstance(value, str):
+        return value
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else ""
+
+
+def details(fields: Mapping[str, JSON], key: str) -> Mapping[str, JSON]:
+    """The object under `key`; anything else is an empty one. For token counts, which must not cost an answer."""
+    value = fields.get(key)
+    return value if isinstance(value, Mapping) else {}
+
+
 def mapping(value: JSON, where: str) -> Mapping[str, JSON]:
     """The object; null is the empty one."""
     if isinstance(value, Mapping):

@@ -89,7 +89,6 @@ def whole(message: JSON, finish: JSON = "stop", **fields: JSON) -> bytes:
         whole({"content": "x", "tool_calls": [{"id": 1, "function": {"name": "f", "arguments": ""}}]}),
         whole({"content": "x"}, 7),
         whole({"content": "x", "refusal": True}),
-        whole({"content": "x"}, model=1),
         whole({"content": "x"})[:-9] + b'\xff"}]}',
         b"[" * 200_000,
     ],
@@ -146,6 +145,15 @@ def test_an_error_in_place_of_an_answer_is_reported(codec: Codec, body: bytes, s
 
 def test_an_error_of_null_beside_a_good_answer_is_none() -> None:
     assert CHAT.decode_reply(whole({"content": "x"}, error=None)).text == "x"
+
+
+def test_odd_labels_and_odd_token_counts_cost_nobody_an_answer() -> None:
+    reply = CHAT.decode_reply(whole({"content": "x"}, id=7, model=None, usage={"prompt_tokens_details": 0}))
+    assert (reply.text, reply.id, reply.model) == ("x", "7", "")
+    reply, failure, _ = read(
+        data({"id": 7, "model": [], "choices": [{"delta": {"content": "x"}}]}) + END + DONE
+    )
+    assert (reply.text, reply.id, failure) == ("x", "7", None)
 
 
 def test_unknown_fields_are_ignored() -> None:
@@ -274,6 +282,9 @@ def test_a_broken_event_is_malformed_and_what_came_before_is_kept(bad: bytes) ->
         b"event: error\n" + data({"error": {"message": "overloaded", "status_code": 503}}),
         b'{"error": {"message": "overloaded", "code": 503}}\n\n',
         b'{"error": {"message": "overloaded", "code": 503}}',
+        data(
+            {"id": "c1", "choices": [], "x_groq": {"id": "r", "error": "stopped early", "status_code": 503}}
+        ),
         piece({"content": ""}, "error")[:-3] + b', "status": 503, "error": {"message": "x"}}\n\n',
     ],
 )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from resilient_ai.messages import JSON, UNKNOWN_USAGE, FinishReason, Usage
-from resilient_ai.models.wire.shape import count, mapping
+from resilient_ai.models.wire.shape import count, details
 
 FORMAT: Final = "openai-chat"
 
@@ -70,8 +70,8 @@ def read_usage(value: JSON, flags: list[str]) -> Usage:
     """Tokens of a `usage` object. Absent and senseless counts are unknown, the latter with a flag."""
     if not isinstance(value, Mapping):
         return UNKNOWN_USAGE
-    inputs = mapping(value.get("prompt_tokens_details"), "prompt_tokens_details")
-    outputs = mapping(value.get("completion_tokens_details"), "completion_tokens_details")
+    inputs = details(value, "prompt_tokens_details")
+    outputs = details(value, "completion_tokens_details")
     prompt = count(value, "prompt_tokens", flags)
     completion = count(value, "completion_tokens", flags)
     reasoning = count(outputs, "reasoning_tokens", flags)

@@ -28,7 +28,7 @@ from resilient_ai.models.wire.openai_chat.stream_read import (
     read_content,
 )
 from resilient_ai.models.wire.reported import reported, reported_without_answer
-from resilient_ai.models.wire.shape import arguments_text, items, mapping, optional_string, string
+from resilient_ai.models.wire.shape import arguments_text, items, label, mapping, optional_string, string
 from resilient_ai.models.wire.sse import SSEDecoder, looks_like_events
 
 
@@ -61,7 +61,7 @@ def _reply(answer: Mapping[str, JSON], choices: list[Mapping[str, JSON]]) -> Rep
     if not told:
         flags.append(NO_FINISH_REASON)
     text, thought = read_content(message.get("content"))
-    answer_name = optional_string(answer.get("id"), "id")
+    answer_name = label(answer.get("id")) or None
     calls = tuple(_calls(message, answer_name))
     refusal = optional_string(message.get("refusal"), "refusal")
     return Reply(
@@ -69,7 +69,7 @@ def _reply(answer: Mapping[str, JSON], choices: list[Mapping[str, JSON]]) -> Rep
         tool_calls=calls,
         finish_reason=finish_reason(told, called=bool(calls), refused=refusal is not None),
         usage=read_usage(answer.get("usage"), flags),
-        model=string(answer.get("model"), "model"),
+        model=label(answer.get("model")),
         reasoning=tuple(_reasoning(message, thought)),
         refusal=refusal,
         id=answer_name,

@@ -24,7 +24,7 @@ from resilient_ai.models.wire.openai_chat.names import (
     read_usage,
 )
 from resilient_ai.models.wire.reported import reported, reported_event
-from resilient_ai.models.wire.shape import arguments_text, items, mapping, string
+from resilient_ai.models.wire.shape import arguments_text, details, items, label, mapping, string
 from resilient_ai.models.wire.sse import event_object
 
 OTHER_CHOICES: Final = "other_choices"
@@ -96,8 +96,8 @@ class ChatReader:
                 else:
                     self._choice(choice, chunk, out)
         told = chunk.get("usage")
-        if told is None and "x_groq" in chunk:
-            told = mapping(chunk["x_groq"], "x_groq").get("usage")
+        if "x_groq" in chunk:
+            told = told or _groq_usage(details(chunk, "x_groq"))
         if told is not None:
             out.append(Chunk(usage=read_usage(told, self.flags)))
 
@@ -147,8 +147,8 @@ class ChatReader:
 
     def _name(self, chunk: Mapping[str, JSON], out: list[Chunk]) -> None:
         """Tells who answers, once it is told: Azure's first event names nobody."""
-        model = string(chunk.get("model"), "model") or None
-        identity = string(chunk.get("id"), "id") or None
+        model = label(chunk.get("model")) or None
+        identity = label(chunk.get("id")) or None
         if model is not None or identity is not None:
             self._named = True
             out.append(Chunk(model=model, id=identity))
@@ -305,6 +305,14 @@ def read_content(content: JSON) -> tuple[str, str]:
         elif part.get("type") in ("text", "output_text"):
             texts.append(string(part.get("text"), "content.text"))
     return "".join(texts), "".join(thoughts)
+
+
+def _groq_usage(own: Mapping[str, JSON]) -> JSON:
+    """Token counts in Groq's own part of an event, which may tell instead why it stopped early."""
+    error = reported(own)
+    if error is not None:
+        raise error
+    return own.get("usage")
 
 
 def _is_chunk(data: bytes) -> bool:

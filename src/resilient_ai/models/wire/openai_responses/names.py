@@ -8,7 +8,7 @@ from typing import Final
 from resilient_ai.messages import JSON, UNKNOWN_USAGE, FinishReason, Usage
 from resilient_ai.models.wire import Malformed, ReportedError
 from resilient_ai.models.wire.reported import reported_event
-from resilient_ai.models.wire.shape import count, items, mapping, string
+from resilient_ai.models.wire.shape import count, details, items, mapping, string
 
 FORMAT: Final = "openai-responses"
 
@@ -74,8 +74,8 @@ def read_usage(value: JSON, flags: list[str]) -> Usage:
     """Tokens of a `usage` object. Absent and senseless counts are unknown, the latter with a flag."""
     if not isinstance(value, Mapping):
         return UNKNOWN_USAGE
-    inputs = mapping(value.get("input_tokens_details"), "input_tokens_details")
-    outputs = mapping(value.get("output_tokens_details"), "output_tokens_details")
+    inputs = details(value, "input_tokens_details")
+    outputs = details(value, "output_tokens_details")
     return Usage(
         input_tokens=count(value, "input_tokens", flags),
         output_tokens=count(value, "output_tokens", flags),

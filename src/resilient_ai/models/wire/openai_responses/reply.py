@@ -25,7 +25,7 @@ from resilient_ai.models.wire.openai_responses.names import (
 )
 from resilient_ai.models.wire.openai_responses.stream_read import ResponsesReader
 from resilient_ai.models.wire.reported import reported_without_answer
-from resilient_ai.models.wire.shape import arguments_text, items, optional_string, string
+from resilient_ai.models.wire.shape import arguments_text, items, label, string
 from resilient_ai.models.wire.sse import SSEDecoder, looks_like_events
 
 
@@ -67,10 +67,10 @@ def reply_of(answer: Mapping[str, JSON]) -> Reply:
         tool_calls=tuple(calls),
         finish_reason=finish_reason(answer, called=bool(calls), refused=refusal is not None),
         usage=read_usage(answer.get("usage"), flags),
-        model=string(answer.get("model"), "model"),
+        model=label(answer.get("model")),
         reasoning=tuple(thoughts),
         refusal=refusal,
-        id=optional_string(answer.get("id"), "id"),
+        id=label(answer.get("id")) or None,
         flags=tuple(flags),
         raw=answer,
     )

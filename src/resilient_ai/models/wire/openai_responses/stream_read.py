@@ -22,7 +22,7 @@ from resilient_ai.models.wire.openai_responses.names import (
     reasoning_text,
 )
 from resilient_ai.models.wire.reported import reported, reported_event
-from resilient_ai.models.wire.shape import arguments_text, items, mapping, string
+from resilient_ai.models.wire.shape import arguments_text, items, label, mapping, string
 from resilient_ai.models.wire.sse import event_object
 
 INCONSISTENT: Final = "inconsistent_stream"
@@ -193,10 +193,10 @@ class ResponsesReader:
         self.complete = True
 
     def _identify(self, response: _Event, out: list[Chunk]) -> None:
-        identity = string(response.get("id"), "response.id")
+        identity = label(response.get("id"))
         if self._id is None:
             self._id = identity
-            model = string(response.get("model"), "response.model")
+            model = label(response.get("model"))
             if identity or model:
                 out.append(Chunk(model=model or None, id=identity or None))
         elif identity and self._id and identity != self._id:
