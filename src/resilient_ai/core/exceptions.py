@@ -6,7 +6,6 @@ attribute is touched that could read from a socket.
 
 from __future__ import annotations
 
-import ast
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -309,6 +308,9 @@ def _literal(text: str) -> object:
         return json.JSONDecoder().raw_decode(text)[0]
     except (ValueError, RecursionError):
         pass
+    # Only litellm prints bodies so; the parser of Python costs more to import than this whole module.
+    import ast
+
     end = text.rfind("}")
     try:
         return cast("object", ast.literal_eval(text[: end + 1]))
