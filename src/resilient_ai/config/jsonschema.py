@@ -64,7 +64,7 @@ def _options() -> dict[str, Any]:
 def _calls() -> dict[str, Any]:
     """What takes each table's settings as arguments."""
     from resilient_ai.model import ResilientModel
-    from resilient_ai.observe.setup import observe
+    from resilient_ai.telemetry.setup import observe
 
     return {"ChainTable": ResilientModel.__init__, "TelemetryTable": observe}
 

@@ -29,15 +29,25 @@ class Takes:
 
 _REMOTE: Final = ("api_key", "base_url", "context_tokens", "data_classes", "price", "timeouts")
 
+_ON_DEVICE: Final = (
+    "capabilities",
+    "context_tokens",
+    "data_classes",
+    "idle_seconds",
+    "max_tokens",
+    "sha256",
+    "slots",
+    "threads",
+    "timeouts",
+)
+
 PROVIDERS: Final = {
     "openai": Takes("OpenAIModel", ("model",), _REMOTE),
     "openai-responses": Takes("OpenAIResponsesModel", ("model",), _REMOTE),
     "anthropic": Takes("AnthropicModel", ("model",), _REMOTE),
     "gemini": Takes("GeminiModel", ("model",), _REMOTE),
     "ollama": Takes("OllamaModel", ("model",), _REMOTE),
-    "on-device": Takes(
-        "OnDeviceModel", ("path",), ("capabilities", "context_tokens", "data_classes", "price", "timeouts")
-    ),
+    "on-device": Takes("OnDeviceModel", ("path",), _ON_DEVICE),
     "canned": Takes("canned", ("text",), ()),
 }
 """The library's own providers."""

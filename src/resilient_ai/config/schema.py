@@ -26,6 +26,7 @@ _STRICT: Final = ConfigDict(extra="forbid", strict=True, use_attribute_docstring
 
 NAME_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 BASE_URL_PATTERN: Final = r"^https?://[^/?#@\s]+(/[^?#\s]*)?(\?[^#\s]*)?$"
+SHA256_PATTERN: Final = r"^[0-9A-Fa-f]{64}$"
 CURRENCY_PATTERN: Final = r"^[A-Z]{3}$"
 _MONEY_PATTERN: Final = r"^[0-9]+(\.[0-9]+)?$"
 
@@ -164,6 +165,16 @@ class ModelTable(TypedDict, total=False):
     """The fixed answer of a canned model, the end of a chain that must say something."""
     capabilities: list[Text]
     """What a model on the device can do beyond chat."""
+    max_tokens: Count
+    """Most tokens of an answer of a model on the device, whatever a request asks for."""
+    sha256: Annotated[str, Field(pattern=SHA256_PATTERN)]
+    """Digest the file of a model on the device must have, in hexadecimal."""
+    threads: Count
+    """Threads a model on the device computes with."""
+    slots: Count
+    """Requests a model on the device answers at a time."""
+    idle_seconds: Count
+    """Seconds without a request after which a model on the device gives its memory back."""
     options: dict[str, object]
     """Further arguments for a model of an installed entry point."""
 

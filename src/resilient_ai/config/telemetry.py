@@ -11,7 +11,7 @@ from resilient_ai.errors import ConfigError
 
 if TYPE_CHECKING:
     from resilient_ai.config.load import Config
-    from resilient_ai.observe.observation import Observation
+    from resilient_ai.telemetry.observation import Observation
 
 _FILES = frozenset({"log_file", "span_file"})
 
@@ -26,7 +26,7 @@ def observe_config(config: Config, *, keys: KeyLookup = look_up) -> Observation:
         ConfigError: An extra is missing, a secret is not where it should be, or settings contradict each other; with the line.
         OSError: A file cannot be opened, or the port is taken.
     """
-    from resilient_ai.observe.setup import config_loaded, observe
+    from resilient_ai.telemetry.setup import config_loaded, observe
 
     apply_privacy(config, keys=keys)
     written = dict(config.tables.get("telemetry", {}))

@@ -8,7 +8,9 @@ from typing import Any, get_args
 
 import pytest
 
+from resilient_ai import models
 from resilient_ai.config import schema
+from resilient_ai.config.providers import PROVIDERS
 from resilient_ai.core.failure import FailureKind
 from resilient_ai.core.model import Price
 from resilient_ai.policies.breaker import Breaker
@@ -42,10 +44,22 @@ def test_every_failure_kind_that_may_be_remapped_can_be_remapped_in_the_file() -
 
 
 def test_the_telemetry_table_holds_arguments_of_observe() -> None:
-    from resilient_ai.observe.setup import observe
+    from resilient_ai.telemetry.setup import observe
 
     in_code_only = {"logger", "tracer_provider", "meter_provider", "clock", "snapshot"}
     assert (
         set(schema.TelemetryTable.__annotations__)
         == set(inspect.signature(observe).parameters) - in_code_only
     )
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_a_model_takes_every_setting_its_table_may_hold(provider: str) -> None:
+    takes = PROVIDERS[provider]
+    accepted = set(inspect.signature(getattr(models, takes.factory)).parameters)
+    assert set(takes.optional) <= accepted
+
+
+def test_every_setting_of_a_model_belongs_to_some_provider() -> None:
+    known = {key for takes in PROVIDERS.values() for key in (*takes.required, *takes.optional)}
+    assert set(schema.ModelTable.__annotations__) == known | {"provider", "options"}
