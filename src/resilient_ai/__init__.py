@@ -48,7 +48,6 @@ if TYPE_CHECKING:
         Usage,
     )
     from resilient_ai.model import ResilientModel
-    from resilient_ai.observe import observe
     from resilient_ai.policies.breaker import Breaker
     from resilient_ai.policies.budget import RetryBudget
     from resilient_ai.policies.limits import Limits
@@ -56,6 +55,7 @@ if TYPE_CHECKING:
     from resilient_ai.policies.timeouts import Timeouts
     from resilient_ai.privacy import Redactor, redact, redact_log
     from resilient_ai.runtime.stream import AsyncStream, Stream
+    from resilient_ai.telemetry import observe
 
 __version__ = "0.1.0"
 
@@ -99,7 +99,7 @@ _HOMES = {
         "Usage",
     ),
     "model": ("ResilientModel",),
-    "observe": ("observe",),
+    "telemetry": ("observe",),
     "policies.breaker": ("Breaker",),
     "policies.budget": ("RetryBudget",),
     "policies.limits": ("Limits",),

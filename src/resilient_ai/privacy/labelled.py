@@ -25,6 +25,7 @@ _LONGEST_NAME: Final = 64
 _SHORTEST_LIKELY: Final = 8
 _LONG_LIKELY: Final = 20
 
+_NAME_ENDS: Final = frozenset(" \t\n\"'{[(,;&?<")
 _NAME_BEFORE: Final = re.compile(r"[0-9A-Za-z_.\-]{0,64}")
 _AFTER_STEM: Final = re.compile(
     r"(?P<rest>[0-9A-Za-z_.\-]{0,48})"
@@ -59,7 +60,7 @@ _PASSWORD_WORDS: Final = frozenset(
 )  # fmt: skip
 # What follows `token:` in logs and is none: the identity of an object, a pointer, a numbered name, a path.
 _IDENTITY: Final = re.compile(
-    r"[\w.$]+@[0-9a-f]+|[A-Za-z]{1,24}(?:[_\-.]\d+)+|0x[0-9a-fA-F]{1,16}|[\w.$]*[({].*|/[\w./\-]*"
+    r"[\w.$]+@[0-9a-f]+|[A-Za-z]{1,24}(?:[_\-.]\d{1,24}){1,8}|0x[0-9a-fA-F]{1,16}|[\w.$]*[({].*|/[\w./\-]*"
 )
 # A line of a traceback: `token = client.token(`.
 _CODE: Final = re.compile(r"[a-z_][\w.]{2,60}[(\[]")
@@ -82,8 +83,10 @@ def find_labelled(text: str, lowered: bytes) -> Iterator[Span]:
         if after is None or after.end("rest") in done:
             continue
         done.add(after.end("rest"))
-        before = _NAME_BEFORE.match(text[max(0, position - _LONGEST_NAME) : position][::-1])
-        begin = position - (before.end() if before else 0)
+        begin = position
+        if position and text[position - 1] not in _NAME_ENDS:
+            before = _NAME_BEFORE.match(text[max(0, position - _LONGEST_NAME) : position][::-1])
+            begin -= before.end() if before else 0
         name = text[begin : after.end("rest")]
         if not _separated(text, begin, after):
             continue

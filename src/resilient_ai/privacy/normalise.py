@@ -158,6 +158,12 @@ def _fold(source: str, parent: DetectionCopy | None) -> DetectionCopy | None:
     }
     if not changing:
         return None
-    pattern = re.compile("[" + "".join(map(re.escape, changing)) + "]")
-    edits = [(found.start(), found.end(), changing[found.group()]) for found in pattern.finditer(source)]
-    return DetectionCopy(source, parent, edits, faithful=parent is None)
+    # Most foldings are one character for another, which moves no offset.
+    plain = source.translate({ord(char): folded for char, folded in changing.items() if len(folded) == 1})
+    moving = [char for char, folded in changing.items() if len(folded) != 1]
+    edits: list[tuple[int, int, str]] = []
+    if moving:
+        pattern = re.compile("[" + "".join(map(re.escape, moving)) + "]+")
+        for found in pattern.finditer(source):
+            edits.append((found.start(), found.end(), "".join(map(changing.__getitem__, found.group()))))
+    return DetectionCopy(plain, parent, edits, faithful=parent is None)

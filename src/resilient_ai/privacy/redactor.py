@@ -33,6 +33,8 @@ _TOKEN_BYTES: Final = 3
 # fuzzing produced; the bound keeps the work linear.
 _MAX_PASSES: Final = 4
 _WHOLE_RESCAN_CHARS: Final = 4096
+# Documents are read once: a second pass doubles the time for what is cosmetic there.
+_SINGLE_PASS_CHARS: Final = 65536
 _NEIGHBOURHOOD_CHARS: Final = 160
 _CUT_SEARCH_CHARS: Final = 256
 
@@ -179,6 +181,8 @@ class Redactor:
     def _redacted(self, text: str) -> str:
         spans = self.spans(text)
         passes = _MAX_PASSES if len(text) <= _WHOLE_RESCAN_CHARS else 2
+        if len(text) > _SINGLE_PASS_CHARS:
+            return self.replace(text, spans) if spans else text
         for _ in range(passes):
             if not spans:
                 break

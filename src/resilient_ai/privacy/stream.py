@@ -17,6 +17,7 @@ HOLD_BACK_CHARS: Final = 256
 _CONTEXT_CHARS: Final = 128
 # Releasing less than this at a time would scan the same text again for every delta of one token.
 _STEP_CHARS: Final = 32
+_FIRST_SCAN_CHARS: Final = HOLD_BACK_CHARS + _STEP_CHARS
 # A match that grows beyond this is replaced while it is still growing; the rest of its run is dropped.
 _LONGEST_HELD: Final = 8192
 
@@ -34,13 +35,16 @@ class StreamRedactor:
     its end, on an error and on cancellation. What is shown leaks no more than redacting the whole text would.
     """
 
-    __slots__ = ("_context", "_dropping", "_pending", "_redactor")
+    __slots__ = ("_context", "_dropping", "_pending", "_redactor", "_wait")
 
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
         self._context = ""
         self._pending = ""
         self._dropping: re.Pattern[str] | None = None
+        # Pending characters before the next scan: twice as many after each that could show nothing, so that
+        # a match that grows for long is not scanned from its beginning for every delta.
+        self._wait = _FIRST_SCAN_CHARS
 
     def feed(self, delta: str) -> str:
         """Take the next piece; return the redacted text that can be shown, often none. Never raises."""
@@ -57,6 +61,7 @@ class StreamRedactor:
             shown = self._fail()
         self._context = self._pending = ""
         self._dropping = None
+        self._wait = _FIRST_SCAN_CHARS
         return shown
 
     def _fail(self) -> str:
@@ -67,9 +72,13 @@ class StreamRedactor:
         self._pending += delta
         if self._dropping is not None and not self._resumed(self._dropping):
             return ""
-        if len(self._pending) < HOLD_BACK_CHARS + _STEP_CHARS:
+        held = len(self._pending)
+        if held < self._wait:
             return ""
-        return self._release(self._boundary(len(self._pending) - HOLD_BACK_CHARS))
+        shown = self._release(self._boundary(held - HOLD_BACK_CHARS))
+        stuck = len(self._pending) == held
+        self._wait = min(held * 2, _LONGEST_HELD + 1) if stuck else _FIRST_SCAN_CHARS
+        return shown
 
     def _boundary(self, cut: int) -> int:
         """Return the offset at which the word begins that stands at `cut`."""

@@ -160,8 +160,8 @@ class Provider:
 def _bound(port: int) -> socket.socket:
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
-        if port and sys.platform != "win32":
-            # Connections of before the refusal linger in TIME_WAIT. Windows needs no leave, and would share the port.
+        if sys.platform != "win32":
+            # Connections of before a refusal linger on the port. Windows needs no leave, and would share the port.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((HOST, port))
     except BaseException:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 Fault: TypeAlias = Literal["none", "rate_limit", "error", "refuse", "stall"]
 """What happens to a request: answered, 429 with Retry-After, 500, nobody listens, read and never answered."""
 
-FAST: Final = 0.33
-"""Share of their length that phases keep under `--fast`: 15 s of script, under 20 s with start and report."""
+FAST: Final = 0.3
+"""Share of their length that phases keep under `--fast`: 14 s of script, under 20 s with start and report."""
 
 RETRY_AFTER_SECONDS: Final = 1
 """What a 429 of the script asks for: the smallest wait the header can hold."""
@@ -58,11 +58,11 @@ class Phase:
 SCRIPT: Final[tuple[Phase, ...]] = (
     Phase("healthy", "answers in 0.05 to 0.25 s", 6.0),
     Phase("slow", "answers in 0.4 to 2.2 s", 6.0, latency=(0.4, 2.2)),
-    Phase("429 storm", "429 with Retry-After: 1 to 9 of 10 requests", 6.0, "rate_limit", share=0.9),
+    Phase("429 storm", "429 with Retry-After: 1 to 9 of 10 requests", 7.0, "rate_limit", share=0.9),
     Phase("errors", "500 to every request", 5.0, "error"),
     Phase("refused", "nobody listens on its port", 5.0, "refuse"),
     Phase("stall", "takes requests and never answers", 5.0, "stall"),
-    Phase("recovered", "answers in 0.05 to 0.25 s again", 12.0),
+    Phase("recovered", "answers in 0.05 to 0.25 s again", 13.0),
 )
 """The last phase is long enough for the longest break, and for a probe that was lost in the stall before it."""
 

@@ -21,9 +21,9 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
 from resilient_ai.core import events
 from resilient_ai.core.failure import FailureKind
 from resilient_ai.messages import Attempt, Request, Skip
-from resilient_ai.observe import names
-from resilient_ai.observe.calls import MAX_CALLS, Calls
-from resilient_ai.observe.redaction import clean, clean_once
+from resilient_ai.telemetry import names
+from resilient_ai.telemetry.calls import MAX_CALLS, Calls
+from resilient_ai.telemetry.redaction import clean, clean_once
 
 AttemptSpans: TypeAlias = Literal["failed", "all", "none"]
 """Which attempts become spans: those from the first failure of a model on, every one, or none."""

@@ -10,13 +10,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from resilient_ai.observe.export import JsonLinesSpanExporter, RedactingProcessor, RedactingSpanExporter
-    from resilient_ai.observe.ledger import Entry, Ledger, Spent
-    from resilient_ai.observe.log import Log
-    from resilient_ai.observe.metrics import Metrics
-    from resilient_ai.observe.observation import MetricPoint, Observation
-    from resilient_ai.observe.setup import observe
-    from resilient_ai.observe.spans import Spans
+    from resilient_ai.telemetry.export import JsonLinesSpanExporter, RedactingProcessor, RedactingSpanExporter
+    from resilient_ai.telemetry.ledger import Entry, Ledger, Spent
+    from resilient_ai.telemetry.log import Log
+    from resilient_ai.telemetry.metrics import Metrics
+    from resilient_ai.telemetry.observation import MetricPoint, Observation
+    from resilient_ai.telemetry.setup import observe
+    from resilient_ai.telemetry.spans import Spans
 
 __all__ = [
     "Entry",

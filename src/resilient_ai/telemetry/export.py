@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.trace import Link, Status, format_span_id, format_trace_id
 
-from resilient_ai.observe import redaction
+from resilient_ai.telemetry import redaction
 from resilient_ai.privacy.redactor import Redactor as MachineRedactor
 
 if TYPE_CHECKING:

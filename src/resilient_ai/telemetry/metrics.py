@@ -20,8 +20,8 @@ from opentelemetry.metrics import (
 )
 
 from resilient_ai.core import events
-from resilient_ai.observe import names, redaction
-from resilient_ai.observe.calls import MAX_CALLS, Calls
+from resilient_ai.telemetry import names, redaction
+from resilient_ai.telemetry.calls import MAX_CALLS, Calls
 
 MAX_VALUES: Final = 200
 """Different values a label may take in a process. The SDK drops series beyond 2000 a metric without saying which."""

@@ -13,9 +13,9 @@ from opentelemetry.metrics import MeterProvider  # noqa: TC002 - annotations sta
 from opentelemetry.trace import TracerProvider  # noqa: TC002 - as above
 
 from resilient_ai.core.clock import SYSTEM_CLOCK, Clock
-from resilient_ai.observe.log import LevelName, LogFormat
-from resilient_ai.observe.observation import Observation, Options
-from resilient_ai.observe.spans import AttemptSpans
+from resilient_ai.telemetry.log import LevelName, LogFormat
+from resilient_ai.telemetry.observation import Observation, Options
+from resilient_ai.telemetry.spans import AttemptSpans
 
 _lock = threading.Lock()
 _active: Observation | None = None

@@ -18,9 +18,9 @@ from opentelemetry import trace
 from resilient_ai.core import events
 from resilient_ai.core.clock import SYSTEM_CLOCK, Clock
 from resilient_ai.messages import Attempt
-from resilient_ai.observe import names
-from resilient_ai.observe.redaction import clean, clean_once
-from resilient_ai.observe.spans import hex_ids
+from resilient_ai.telemetry import names
+from resilient_ai.telemetry.redaction import clean, clean_once
+from resilient_ai.telemetry.spans import hex_ids
 
 if TYPE_CHECKING:
     from structlog.typing import Processor, WrappedLogger

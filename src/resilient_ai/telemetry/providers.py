@@ -32,7 +32,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 
 from resilient_ai.errors import ConfigError
-from resilient_ai.observe.export import JsonLinesSpanExporter
+from resilient_ai.telemetry.export import JsonLinesSpanExporter
 
 Signal: TypeAlias = Literal["traces", "metrics"]
 Otlp: TypeAlias = str | bool | None

@@ -1,6 +1,6 @@
 """The tables of docs/telemetry.md, written from `names`.
 
-`python -m resilient_ai.observe.tables docs/telemetry.md` brings the page in step.
+`python -m resilient_ai.telemetry.tables docs/telemetry.md` brings the page in step.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from resilient_ai.core.events import ERROR_TYPES
-from resilient_ai.observe import names
+from resilient_ai.telemetry import names
 
 
 def tables() -> dict[str, str]:
