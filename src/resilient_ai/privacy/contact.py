@@ -39,17 +39,14 @@ _USERINFO: Final = re.compile(
 )
 _USERINFO_TOKEN: Final = re.compile(r"://(?P<secret>[^\s/?#@:\"'<>]{8,256})@(?=[\w\[.])")
 
-_IPV4: Final = re.compile(
-    r"(?<![\d.])(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?:25[0-5]|2[0-4]\d|1?\d?\d)){3}(?!\.?\d)(?:/\d{1,2}\b)?"
-)
-_IPV6: Final = re.compile(
-    r"(?<![\w:.])[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:]{0,4}:[0-9A-Fa-f:.]{0,39}(?![\w:])(?:%\w{1,16})?"
-)
+# These begin with a character and look behind it second: the search for the character is one in C.
+_IPV4: Final = re.compile(r"\d(?<![\d.]\d)\d{0,2}(?:\.\d{1,3}){3}(?!\.?\d)(?:/\d{1,2}\b)?")
+_IPV6: Final = re.compile(r"[0-9A-Fa-f:](?<![\w:.][0-9A-Fa-f:])[0-9A-Fa-f:.]{2,44}(?![\w:])(?:%\w{1,16})?")
 _MAC: Final = re.compile(
-    r"(?<![\w:\-])(?:[0-9A-Fa-f]{2}([:\-])(?:[0-9A-Fa-f]{2}\1){4}[0-9A-Fa-f]{2})(?![\w\-])"
+    r"[0-9A-Fa-f](?<![\w:\-][0-9A-Fa-f])[0-9A-Fa-f]([:\-])(?:[0-9A-Fa-f]{2}\1){4}[0-9A-Fa-f]{2}(?![\w\-])"
 )
 _COORDINATES: Final = re.compile(
-    r"(?<![\w.])[-+]?\d{1,2}\.\d{3,16}°?\s{0,2}[NS]?\s{0,2}[,;/ ]\s{0,2}[-+]?\d{1,3}\.\d{3,16}(?![\w.])"
+    r"[-+0-9](?<![\w.][-+0-9])\d{0,2}\.\d{3,16}°?\s{0,2}[NS]?\s{0,2}[,;/ ]\s{0,2}[-+]?\d{1,3}\.\d{3,16}(?![\w.])"
 )
 
 
@@ -96,6 +93,8 @@ def find_userinfo(text: str) -> Iterator[Span]:
 def find_ipv4(text: str, start: int, end: int) -> Iterator[Span]:
     """Yield IPv4 addresses and networks."""
     for found in _IPV4.finditer(text, start, end):
+        if any(int(octet) > 255 for octet in found.group().partition("/")[0].split(".")):
+            continue
         yield Span(found.start(), found.end(), "IP_ADDRESS")
 
 

@@ -75,9 +75,14 @@ def _in_logs(text: str) -> Iterator[Span]:
         for run in _KEY_RUNS.finditer(runs):
             yield from keys.find_published(text, run.start(), run.end())
             yield from keys.find_crypto_addresses(text, run.start(), run.end(), verified=True)
-    if _SEVEN_DIGITS in raw.translate(_DIGIT_MAP, _SEPARATORS):
-        yield from numbers.find_numbers_in_logs(text, lowered)
-        yield from numbers.find_ibans(text, 0, len(text), verified=True)
+    digits = raw.translate(_DIGIT_MAP)
+    if b"0" not in digits or _SEVEN_DIGITS not in raw.translate(_DIGIT_MAP, _SEPARATORS):
+        return
+    for region in _DIGIT_REGIONS.finditer(digits):
+        start, end = max(0, region.start() - _WORDS_BACK), min(len(text), region.end() + _LETTERS_ON)
+        if _SEVEN_DIGITS in digits[start:end].translate(None, b" .:"):
+            yield from numbers.find_numbers_in_logs(text, lowered, start, end)
+            yield from numbers.find_ibans(text, start, end, verified=True)
 
 
 def _in_prose(text: str) -> Iterator[Span]:

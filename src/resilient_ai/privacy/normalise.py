@@ -164,6 +164,8 @@ def _fold(source: str, parent: DetectionCopy | None) -> DetectionCopy | None:
     edits: list[tuple[int, int, str]] = []
     if moving:
         pattern = re.compile("[" + "".join(map(re.escape, moving)) + "]+")
-        for found in pattern.finditer(source):
-            edits.append((found.start(), found.end(), "".join(map(changing.__getitem__, found.group()))))
+        edits.extend(
+            (found.start(), found.end(), "".join(map(changing.__getitem__, found.group())))
+            for found in pattern.finditer(source)
+        )
     return DetectionCopy(plain, parent, edits, faithful=parent is None)

@@ -72,12 +72,13 @@ _TWO_DIGIT_CODES: Final = frozenset(
     }
 )  # fmt: skip
 
-_BARE_CARD: Final = re.compile(r"(?<![\w.+\-/:#])\d{13,19}(?![\w\-/:]|\.\d)")
+# These begin with the digit and look behind it second: the search for a digit is one in C.
+_BARE_CARD: Final = re.compile(r"\d(?<![\w.+\-/:#]\d)\d{12,18}(?![\w\-/:]|\.\d)")
 _SPACED_CARD: Final = re.compile(
-    r"(?<![\w.+\-/:])(?:\d{4}([ \-.])\d{4}\1\d{4}\1\d{1,7}|\d{4}([ \-.])\d{6}\2\d{4,5})(?![\w\-/:]|\.\d)"
+    r"\d(?<![\w.+\-/:]\d)\d{3}(?:([ \-.])\d{4}\1\d{4}\1\d{1,7}|([ \-.])\d{6}\2\d{4,5})(?![\w\-/:]|\.\d)"
 )
-_DASHED_SSN: Final = re.compile(r"(?<![\w.\-/:])(\d{3})-(\d{2})-(\d{4})(?![\w\-/:]|\.\d)")
-_PLUS_PHONE: Final = re.compile(r"(?<![\w+.\-])\+\(?\d(?:[ ().\-]{0,2}\d){7,14}+(?![\w+]|[.\-]\d)")
+_DASHED_SSN: Final = re.compile(r"(\d(?<![\w.\-/:]\d)\d{2})-(\d{2})-(\d{4})(?![\w\-/:]|\.\d)")
+_PLUS_PHONE: Final = re.compile(r"\+(?<![\w+.\-]\+)\(?\d(?:[ ().\-]{0,2}\d){7,14}+(?![\w+]|[.\-]\d)")
 _NAMED_PHONE: Final = re.compile(
     r"(?:(?:tele|cell ?|mobile ?)?phone|\bmobile|\btel|\bmsisdn|\bfax|\bwhatsapp|\bcell)(?:[ _\-]?(?:number|no|nr|num)\.?)?"
     r"[\"'\\]{0,3}(?:\s{0,2}[:=]\s{0,2}|\s{1,2}(?:is |was |at )?)[\"'\\]{0,3}"
@@ -187,10 +188,10 @@ def _ordinary(text: str, start: int, end: int, body: str, groups: list[str]) -> 
     )
 
 
-def find_numbers_in_logs(text: str, lowered: bytes) -> Iterator[Span]:
+def find_numbers_in_logs(text: str, lowered: bytes, start: int, end: int) -> Iterator[Span]:
     """Yield cards, social security numbers and phones that prove what they are."""
     for pattern in (_BARE_CARD, _SPACED_CARD):
-        for found in pattern.finditer(text):
+        for found in pattern.finditer(text, start, end):
             digits = "".join(_DIGITS.findall(found.group()))
             if (
                 len(digits) <= 19
@@ -200,18 +201,19 @@ def find_numbers_in_logs(text: str, lowered: bytes) -> Iterator[Span]:
                 )
             ):
                 yield Span(found.start(), found.end(), CARD)
-    for found in _DASHED_SSN.finditer(text):
+    for found in _DASHED_SSN.finditer(text, start, end):
         if social_security(*found.groups()):
             yield Span(found.start(), found.end(), SSN)
-    if b"ssn" in lowered or b"social" in lowered:
-        for found in _NAMED_SSN.finditer(text):
+    words = lowered[start:end]
+    if b"ssn" in words or b"social" in words:
+        for found in _NAMED_SSN.finditer(text, start, end):
             yield Span(found.start(1), found.end(3), SSN)
-    if "+" in text:
-        for found in _PLUS_PHONE.finditer(text):
+    if b"+" in words:
+        for found in _PLUS_PHONE.finditer(text, start, end):
             if _dialable("".join(_DIGITS.findall(found.group()))):
                 yield Span(found.start(), found.end(), PHONE)
-    if any(stem in lowered for stem in _PHONE_STEMS):
-        for found in _NAMED_PHONE.finditer(text):
+    if any(map(words.__contains__, _PHONE_STEMS)):
+        for found in _NAMED_PHONE.finditer(text, start, end):
             if not _DATE.fullmatch(found.group(1)):
                 yield Span(found.start(1), found.end(1), PHONE)
 

@@ -124,7 +124,8 @@ class Redactor:
 
         Unlike `text` and `value` this may raise, if a detector of the caller's does.
         """
-        found = rules.find(text, self.profile)
+        placeholders = self._own_placeholders(text) if "<" in text else []
+        found = rules.find(_blanked(text, placeholders) if placeholders else text, self.profile)
         for values in (PROCESS_VALUES, self._known):
             if len(values):
                 found.extend(values.find(text))
@@ -135,9 +136,7 @@ class Redactor:
         if not found:
             return found
         result = merged(found)
-        if "<" in text:
-            result = _around(text, result, self._own_placeholders(text))
-        return result
+        return _around(text, result, placeholders) if placeholders else result
 
     def placeholder(self, kind: str, match: str) -> str:
         """Return what is written instead of `match`, and count it."""
@@ -225,6 +224,17 @@ class Redactor:
             for found in PLACEHOLDER.finditer(text)
             if found.group(1) in KINDS or found.group(1) in self._counts
         ]
+
+
+def _blanked(text: str, placeholders: list[tuple[int, int]]) -> str:
+    """Return `text` with the inside of placeholders struck out: their names and tokens are no one's data."""
+    pieces: list[str] = []
+    at = 0
+    for low, high in placeholders:
+        pieces += (text[at : low + 1], "\0" * (high - low - 2), ">")
+        at = high
+    pieces.append(text[at:])
+    return "".join(pieces)
 
 
 def _blank(text: str, start: int, stop: int) -> int:
