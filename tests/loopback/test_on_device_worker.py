@@ -501,6 +501,33 @@ def test_a_parent_killed_while_the_model_loads_leaves_no_worker(slow: Path) -> N
         _wait_for_end(pid)
 
 
+def test_the_end_of_stdin_ends_a_worker_that_never_comes_back_to_python() -> None:
+    code = (
+        "from resilient_ai.models.on_device import worker\n"
+        "worker._die_when_the_parent_does()\n"
+        "print('armed', flush=True)\n"
+        "while True: pass"
+    )
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            assert process.stdout.readline() == b"armed\n"
+            process.stdin.close()
+            assert process.wait(20) == -signal.SIGIO
+        finally:
+            process.kill()
+
+
+def test_a_stdin_that_ended_before_the_signal_was_armed_ends_the_worker_too() -> None:
+    code = "from resilient_ai.models.on_device import worker\nworker._die_when_the_parent_does()\nwhile True: pass"
+
+    done = subprocess.run([sys.executable, "-c", code], input=b"", timeout=20, check=False)
+
+    assert done.returncode == 0
+
+
 def test_a_parent_that_just_exits_leaves_no_worker_and_no_directory(model: Path) -> None:
     with _parent(model, "") as (parent, pid, socket):
         assert parent.wait() == 0
