@@ -45,6 +45,8 @@ def request_of(
     Raises:
         InvalidRequest: There are no messages, or one of them cannot be read; the text says which.
     """
+    if data_class is None and schema is None and not parameters and not tools:
+        return _base(messages)
     if data_class is not None and data_class not in DATA_CLASSES:
         raise InvalidRequest(f"data_class is {data_class!r}; it must be one of {', '.join(DATA_CLASSES)}.")
     request = _base(messages)

@@ -73,14 +73,14 @@ def chain_health(plan: Plan, places: Concurrency, now: float) -> ChainHealth:
         wait = state.breaker.retry_after(now) or (held if held > 0 else None)
         models.append(
             ModelHealth(
-                hop.model.name,
-                hop.model.provider,
+                hop.name,
+                hop.provider,
                 state.breaker.state,
                 wait,
                 state.budget.tokens,
                 state.latency.p50,
                 state.latency.p95,
-                hop.model.traits.local,
+                hop.traits.local,
             )
         )
     usable = [hop.state.breaker.peek(now) is None for hop in plan.hops]

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, cast, final
 
+from resilient_ai.core.construct import made_quickly
 from resilient_ai.core.failure import FailureKind
 
 JSON: TypeAlias = "str | int | float | bool | None | Sequence[JSON] | Mapping[str, JSON]"
@@ -21,6 +22,7 @@ _NO_EXTRA: Mapping[str, JSON] = {}
 
 
 @final
+@made_quickly
 @dataclass(frozen=True, slots=True)
 class Text:
     """A run of text."""
@@ -32,6 +34,7 @@ class Text:
 
 
 @final
+@made_quickly
 @dataclass(frozen=True, slots=True)
 class Image:
     """A picture, by address or by value; exactly one of `url` and `data` is set.
@@ -58,6 +61,7 @@ class Image:
 
 
 @final
+@made_quickly
 @dataclass(frozen=True, slots=True)
 class Reasoning:
     """What a model thought before it answered; kept apart from the text and never sent to another model.
@@ -75,6 +79,7 @@ class Reasoning:
 
 
 @final
+@made_quickly
 @dataclass(frozen=True, slots=True)
 class ToolCall:
     """A call a model wants made.
@@ -106,6 +111,7 @@ class ToolCall:
 
 
 @final
+@made_quickly
 @dataclass(frozen=True, slots=True)
 class ToolResult:
     """What a tool gave back for the call `call_id`.
@@ -127,6 +133,7 @@ class ToolResult:
 
 
 @final
+@made_quickly
 @dataclass(frozen=True, slots=True)
 class Foreign:
     """Content of one wire format that no other has (a document, audio, a server-side tool's block).
@@ -151,6 +158,7 @@ Part: TypeAlias = Text | Image | Reasoning | ToolCall | ToolResult | Foreign
 
 
 @final
+@made_quickly
 @dataclass(frozen=True, slots=True)
 class Message:
     """One turn.
@@ -172,6 +180,7 @@ class Message:
 
 
 @final
+@made_quickly
 @dataclass(frozen=True, slots=True)
 class Tool:
     """A function the model may ask to have called. `parameters` is a JSON Schema of an object."""
@@ -183,6 +192,7 @@ class Tool:
 
 
 @final
+@made_quickly
 @dataclass(frozen=True, slots=True)
 class OutputSchema:
     """The JSON Schema an answer must fit. `schema` None asks for any JSON object."""
@@ -193,6 +203,7 @@ class OutputSchema:
 
 
 @final
+@made_quickly
 @dataclass(frozen=True, slots=True)
 class Request:
     """What is asked of whichever model answers. Immutable; a hop encodes it in its own wire format.
@@ -235,6 +246,7 @@ class Request:
 
 
 @final
+@made_quickly
 @dataclass(frozen=True, slots=True)
 class Usage:
     """Tokens as the provider counted them; None is unknown, never zero.
@@ -258,6 +270,7 @@ UNKNOWN_USAGE = Usage()
 
 
 @final
+@made_quickly
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """One request on the wire, as the history of a call records it.
@@ -294,6 +307,7 @@ class Attempt:
 
 
 @final
+@made_quickly
 @dataclass(frozen=True, slots=True)
 class Skip:
     """A model of the chain that was not asked, and why (`circuit_open`, `no_time`, `context`, ...)."""
@@ -305,6 +319,7 @@ class Skip:
 
 
 @final
+@made_quickly
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How a call went, whoever answered.
@@ -337,6 +352,7 @@ class Outcome:
 
 
 @final
+@made_quickly
 @dataclass(frozen=True, slots=True)
 class Reply:
     """An answer, and its history.
@@ -396,6 +412,7 @@ class Reply:
 
 
 @final
+@made_quickly
 @dataclass(frozen=True, slots=True)
 class ToolCallDelta:
     """A piece of a tool call in a stream.
@@ -419,6 +436,7 @@ class ToolCallDelta:
 
 
 @final
+@made_quickly
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """The next piece of a streamed answer. Every field may be empty; a chunk with none of them is never delivered.

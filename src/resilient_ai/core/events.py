@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, final
 
+from resilient_ai.core.construct import made_quickly
 from resilient_ai.core.failure import FailureKind
 from resilient_ai.messages import Attempt, Outcome, Request, Skip, Usage
 
@@ -18,6 +19,7 @@ BreakerStateName: TypeAlias = Literal["closed", "open", "half-open", "forced-ope
 
 
 @final
+@made_quickly
 @dataclass(frozen=True, slots=True)
 class CallStarted:
     """A call began.
@@ -46,6 +48,7 @@ class CallStarted:
 
 
 @final
+@made_quickly
 @dataclass(frozen=True, slots=True)
 class ModelStarted:
     """The call turned to a model of its chain; attempts at it follow."""
@@ -60,6 +63,7 @@ class ModelStarted:
 
 
 @final
+@made_quickly
 @dataclass(frozen=True, slots=True)
 class AttemptStarted:
     """A request is about to go on the wire. `waited` is the pause before it, in seconds."""
@@ -73,6 +77,7 @@ class AttemptStarted:
 
 
 @final
+@made_quickly
 @dataclass(frozen=True, slots=True)
 class AttemptFinished:
     """An attempt ended, well or not; `attempt` is its record, `attempt.verdict` what the engine does next."""
@@ -83,6 +88,7 @@ class AttemptFinished:
 
 
 @final
+@made_quickly
 @dataclass(frozen=True, slots=True)
 class StreamCommitted:
     """The first content of a stream is about to be handed to the caller. `seconds` counts from the attempt's start."""
@@ -95,6 +101,7 @@ class StreamCommitted:
 
 
 @final
+@made_quickly
 @dataclass(frozen=True, slots=True)
 class ModelFinished:
     """The call is done with a model.
@@ -123,6 +130,7 @@ class ModelFinished:
 
 
 @final
+@made_quickly
 @dataclass(frozen=True, slots=True)
 class ModelSkipped:
     """A model of the chain was passed over without being asked."""
@@ -133,6 +141,7 @@ class ModelSkipped:
 
 
 @final
+@made_quickly
 @dataclass(frozen=True, slots=True)
 class FallbackUsed:
     """The call moves from one model to the next, because of a failure kind or a skip reason."""
@@ -145,6 +154,7 @@ class FallbackUsed:
 
 
 @final
+@made_quickly
 @dataclass(frozen=True, slots=True)
 class RetrySuppressed:
     """A retry was allowed by the verdict and did not happen. `reason`: `budget | attempts | deadline | breaker`."""
@@ -157,6 +167,7 @@ class RetrySuppressed:
 
 
 @final
+@made_quickly
 @dataclass(frozen=True, slots=True)
 class HintIgnored:
     """A provider sent a wait hint that cannot be meant (negative, not a number, far beyond reason)."""
@@ -168,6 +179,7 @@ class HintIgnored:
 
 
 @final
+@made_quickly
 @dataclass(frozen=True, slots=True)
 class OutputChecked:
     """An answer was validated. `action`: `pass | re-ask | next | raise`. `name` is the check's or type's name."""
@@ -182,6 +194,7 @@ class OutputChecked:
 
 
 @final
+@made_quickly
 @dataclass(frozen=True, slots=True)
 class BreakerChanged:
     """A breaker changed its state. Not part of one call: `key` is the model's state key without its credential."""
@@ -196,6 +209,7 @@ class BreakerChanged:
 
 
 @final
+@made_quickly
 @dataclass(frozen=True, slots=True)
 class AlertRaised:
     """An operator has to act: a key is refused, a quota is spent, a model is gone."""
@@ -207,6 +221,7 @@ class AlertRaised:
 
 
 @final
+@made_quickly
 @dataclass(frozen=True, slots=True)
 class CallFinished:
     """A call ended.

@@ -143,7 +143,7 @@ class Model(Protocol):
         ...
 
     async def answer(self, request: Request, scope: Scope) -> Reply:
-        """One attempt at a whole answer.
+        """One attempt at a whole answer: a new `Reply` each time, into which the engine writes the call's outcome.
 
         Raises:
             Exception: Whatever went wrong; `core.classify` reads it. A model of this library raises `ModelError`.

@@ -72,17 +72,15 @@ class Books:
         self._on_hop = hop
         if self._emit is None:
             return
-        model, traits = hop.model, hop.model.traits
+        traits = hop.traits
         if source is not None and source is not hop:
-            self._emit(
-                events.FallbackUsed(self._number, now, source.model.name, model.name, why or "failure")
-            )
+            self._emit(events.FallbackUsed(self._number, now, source.name, hop.name, why or "failure"))
         self._emit(
             events.ModelStarted(
                 self._number,
                 now,
-                model.name,
-                model.provider,
+                hop.name,
+                hop.provider,
                 traits.local,
                 traits.server_address,
                 traits.server_port,
@@ -92,24 +90,20 @@ class Books:
     def asked(self, step: Ask) -> None:
         """A request is about to go out."""
         if self._emit is not None:
-            model = step.hop.model
+            hop = step.hop
             self._emit(
-                events.AttemptStarted(
-                    self._number, step.started, model.name, model.provider, step.n, self.waited
-                )
+                events.AttemptStarted(self._number, step.started, hop.name, hop.provider, step.n, self.waited)
             )
 
     def committed(self, step: Ask, now: float) -> None:
         """The first content of a stream is about to be handed over."""
         if self._emit is not None:
-            model = step.hop.model
-            self._emit(
-                events.StreamCommitted(self._number, now, model.name, model.provider, now - step.started)
-            )
+            hop = step.hop
+            self._emit(events.StreamCommitted(self._number, now, hop.name, hop.provider, now - step.started))
 
     def attempted(self, step: Ask, ended: Ended, now: float, what_next: str) -> Usage:
         """An attempt ended; its tokens as far as they are known."""
-        model = step.hop.model
+        hop = step.hop
         usage = ended.reply.usage if ended.reply is not None else UNKNOWN_USAGE
         noted = ended.notes.get("usage")
         if usage is UNKNOWN_USAGE and isinstance(noted, Usage):
@@ -122,14 +116,14 @@ class Books:
         )
         request_id = ended.notes.get("request_id")
         attempt = Attempt(
-            model.name,
-            model.provider,
+            hop.name,
+            hop.provider,
             step.n,
             None if verdict is None else verdict.kind,
             now - step.started,
             self.waited,
             usage,
-            cost_of(model.traits.price, usage),
+            cost_of(step.hop.traits.price, usage),
             status if isinstance(status, int) else None,
             None if verdict is None else verdict.code,
             None if verdict is None else verdict.retry_after,
@@ -159,8 +153,8 @@ class Books:
             events.ModelFinished(
                 self._number,
                 now,
-                hop.model.name,
-                hop.model.provider,
+                hop.name,
+                hop.provider,
                 None if verdict is None else verdict.kind,
                 UNKNOWN_USAGE if reply is None else reply.usage,
                 None if reply is None else reply.model or None,
@@ -174,17 +168,16 @@ class Books:
     def suppressed(self, hop: Hop, reason: str, now: float) -> None:
         """A retry the verdict allowed did not happen."""
         if self._emit is not None:
-            self._emit(events.RetrySuppressed(self._number, now, hop.model.name, hop.model.provider, reason))
+            self._emit(events.RetrySuppressed(self._number, now, hop.name, hop.provider, reason))
 
     def failed(self, hop: Hop, verdict: Verdict, now: float) -> None:
         """What operators want to know of a failure beyond its record."""
         if self._emit is None:
             return
-        model = hop.model
         if "hint_ignored" in verdict.reasons:
-            self._emit(events.HintIgnored(self._number, now, model.name, model.provider))
+            self._emit(events.HintIgnored(self._number, now, hop.name, hop.provider))
         if verdict.alert:
-            self._emit(events.AlertRaised(now, model.name, model.provider, verdict.kind))
+            self._emit(events.AlertRaised(now, hop.name, hop.provider, verdict.kind))
 
     def breaker_moved(self, hop: Hop, now: float) -> None:
         """Passes on what the breaker of `hop` went through since it was last looked at."""
@@ -193,13 +186,12 @@ class Books:
             return
         hop.state.mirror.replay(changes)
         if self._emit is not None:
-            model = hop.model
             for change in changes:
                 self._emit(
                     events.BreakerChanged(
                         now,
-                        model.name,
-                        model.provider,
+                        hop.name,
+                        hop.provider,
                         change.old,
                         change.new,
                         change.reason,
@@ -211,10 +203,10 @@ class Books:
         self, now: float, wall: float, error: str | None, reply: Reply | None, served: Hop | None
     ) -> Outcome:
         """The whole history. Called exactly once, whatever happened."""
-        degraded = served is not None and (served.index > 0 or served.model.traits.stand_in)
+        degraded = served is not None and (served.index > 0 or served.traits.stand_in)
         outcome = Outcome(
             self._plan.name,
-            None if served is None else served.model.name,
+            None if served is None else served.name,
             degraded,
             tuple(self.attempts),
             tuple(self.skips),

@@ -58,6 +58,7 @@ class Call:
         "_plan",
         "_reasks",
         "_request",
+        "_slice",
         "_started",
         "_step",
         "_strategies",
@@ -104,6 +105,8 @@ class Call:
         self._asked: set[int] = set()
         self._least_context = 0
         self._tokens: int | None = None
+        self._slice: tuple[int, float, float] = (-1, 0.0, 0.0)
+        """The last slice of time worked out: for which hop, at which instant, and its end."""
 
     # --- the transitions ---------------------------------------------------------------------------------------------
 
@@ -187,29 +190,29 @@ class Call:
 
     def _skip(self, hop: Hop, now: float) -> Skip | None:
         """Why `hop` is passed over, or None if it is to be asked."""
-        traits = hop.model.traits
+        traits = hop.traits
         if traits.context_tokens is not None and self._tokens is None:
             self._tokens = estimated_tokens(self.request)
         reason = misfit(traits, self.request, self._tokens, self._least_context)
         if reason is not None:
-            return Skip(hop.model.name, hop.model.provider, reason)
+            return Skip(hop.name, hop.provider, reason)
         wait = hop.state.breaker.peek(now)
         if wait is not None:
-            return Skip(hop.model.name, hop.model.provider, "circuit_open", _finite(wait))
+            return Skip(hop.name, hop.provider, "circuit_open", _finite(wait))
         latest = self._slice_end(hop, now)
         if latest - now < LEAST_ATTEMPT_SECONDS:
-            return Skip(hop.model.name, hop.model.provider, "no_time")
+            return Skip(hop.name, hop.provider, "no_time")
         held = hop.state.pace.held_until
         if held > now and (held >= latest or self._somebody_behind(hop, now)):
-            return Skip(hop.model.name, hop.model.provider, "rate_limited", held - now)
+            return Skip(hop.name, hop.provider, "rate_limited", held - now)
         typical = hop.state.latency.p50
         if typical is not None and now + typical > latest and self._somebody_behind(hop, now):
-            return Skip(hop.model.name, hop.model.provider, "no_time")
+            return Skip(hop.name, hop.provider, "no_time")
         return None
 
     def _usable(self, hop: Hop, now: float) -> bool:
         """`hop` could be asked now, time aside."""
-        if misfit(hop.model.traits, self.request, self._tokens, self._least_context) is not None:
+        if misfit(hop.traits, self.request, self._tokens, self._least_context) is not None:
             return False
         return hop.state.breaker.peek(now) is None
 
@@ -218,9 +221,17 @@ class Call:
 
     def _slice_end(self, hop: Hop, now: float) -> float:
         """The instant by which the time of `hop` is up: the deadline less what the models behind need."""
-        behind = self._plan.hops[hop.index + 1 :]
-        if not behind or self._last_resort:
+        hops = self._plan.hops
+        if hop.index + 1 == len(hops) or self._last_resort:
             return self.until
+        place, instant, end = self._slice
+        if place == hop.index and instant == now:
+            return end
+        end = self._until_less_reserve(hops[hop.index + 1 :], now)
+        self._slice = (hop.index, now, end)
+        return end
+
+    def _until_less_reserve(self, behind: tuple[Hop, ...], now: float) -> float:
         configured = self._plan.reserve
         reserve = sum(other.needs(configured) for other in behind if self._usable(other, now))
         if configured is None:
@@ -275,7 +286,7 @@ class Call:
         """Leaves `hop` although its time or its health changed only after it was chosen."""
         if self._n == 0:
             wait = hop.state.breaker.retry_after(now) if reason == "circuit_open" else None
-            self._books.passed_over(Skip(hop.model.name, hop.model.provider, reason, wait), now)
+            self._books.passed_over(Skip(hop.name, hop.provider, reason, wait), now)
         self._books.left(now, None)
         return self._enter(hop.index + 1, now, reason)
 
@@ -286,12 +297,12 @@ class Call:
             hop
             for hop in plan.hops
             if hop.index not in self._asked
-            and misfit(hop.model.traits, self.request, self._tokens, self._least_context) is None
+            and misfit(hop.traits, self.request, self._tokens, self._least_context) is None
             and hop.state.breaker.peek(now) is not None
         ]
         if open_hops and self.until - now >= LEAST_ATTEMPT_SECONDS and not self._last_resort:
             if plan.when_all_open == "last_resort":
-                resort = next((hop for hop in open_hops if hop.model.traits.local), None)
+                resort = next((hop for hop in open_hops if hop.traits.local), None)
                 # A chain of one remote model has nowhere to turn: asking it anyway would make its breaker pointless.
                 if resort is None and len(plan.hops) > 1 and open_hops[-1].index == len(plan.hops) - 1:
                     resort = open_hops[-1]
@@ -408,7 +419,7 @@ class Call:
     def _overflowed(self, hop: Hop) -> None:
         if self._tokens is None:
             self._tokens = estimated_tokens(self.request)
-        self._least_context = max(self._least_context, hop.model.traits.context_tokens or self._tokens)
+        self._least_context = max(self._least_context, hop.traits.context_tokens or self._tokens)
 
     # --- what is learned -------------------------------------------------------------------------------------------
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, final
 
 from resilient_ai.core.failure import Action, FailureKind
 from resilient_ai.errors import ConfigError
 
 if TYPE_CHECKING:
-    from resilient_ai.core.model import Model
+    from resilient_ai.core.model import Model, Traits
     from resilient_ai.policies.breaker import Breaker
     from resilient_ai.policies.budget import RetryBudget
     from resilient_ai.policies.fallback import OnInterrupt, WhenAllOpen
@@ -40,24 +40,35 @@ class Hop:
         model: Who is asked.
         state: What is shared about it.
         timeouts: Its clocks, capped by the deadline.
+        name: The model's name, read once: what never changes is not asked again on every call.
+        provider: Its provider.
+        traits: Its traits.
     """
 
     index: int
     model: Model
     state: ModelState
     timeouts: Timeouts
+    name: str = field(init=False)
+    provider: str = field(init=False)
+    traits: Traits = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", self.model.name)
+        object.__setattr__(self, "provider", self.model.provider)
+        object.__setattr__(self, "traits", self.model.traits)
 
     @property
     def label(self) -> str:
         """`provider:name`, for people."""
-        return f"{self.model.provider}:{self.model.name}"
+        return f"{self.provider}:{self.name}"
 
     def needs(self, configured: float | None) -> float:
         """Seconds to keep for this model while an earlier one is tried."""
         if configured is not None:
             return configured
         p95 = self.state.latency.p95
-        learned = self.model.traits.typical_seconds if p95 is None else LEARNED_RESERVE_FACTOR * p95
+        learned = self.traits.typical_seconds if p95 is None else LEARNED_RESERVE_FACTOR * p95
         return max(LEAST_RESERVE_SECONDS, learned)
 
 
@@ -125,7 +136,7 @@ class Plan:
         checked = self.worst_case(checked=True)
         lines = [f"chain {self.name!r}, policy {self.digest}"]
         for hop in self.hops:
-            traits = hop.model.traits
+            traits = hop.traits
             place = "on this device" if traits.local else (traits.server_address or "remote")
             window = f", {traits.context_tokens} tokens of context" if traits.context_tokens else ""
             lines.append(

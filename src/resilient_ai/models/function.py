@@ -149,7 +149,7 @@ class FunctionModel:
 
     def _reply(self, value: object) -> Reply:
         if isinstance(value, Reply):
-            return value if value.model else _named(value, self._name)
+            return _named(value, self._name)
         if isinstance(value, str):
             return Reply(text=value, model=self._name, provider="function", raw=value)
         from resilient_ai.models.wire.jsonbody import encode
@@ -244,7 +244,8 @@ def _chunks(piece: object) -> Sequence[Chunk]:
 def _named(reply: Reply, name: str) -> Reply:
     from dataclasses import replace
 
-    return replace(reply, model=name, provider=reply.provider or "function")
+    # A copy: the function may keep its reply, and the engine writes into the one it is given.
+    return replace(reply, model=reply.model or name, provider=reply.provider or "function")
 
 
 def _takes_request(function: Callable[..., object]) -> bool:

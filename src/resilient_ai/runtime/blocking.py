@@ -61,8 +61,8 @@ class BlockingDriver:
     async def sleep_until(self, until: float) -> None:
         self.clock.sleep(max(0.0, until - self.clock.now()))
 
-    async def bounded(self, work: Coroutine[object, object, T], until: float) -> T:  # noqa: ARG002 - bounded by the work
-        return await work
+    def bounded(self, work: Coroutine[object, object, T], until: float) -> Coroutine[object, object, T]:  # noqa: ARG002 - bounded by the work itself
+        return work
 
     def place(self) -> _Place:
         return _Place(self.clock)

@@ -42,8 +42,8 @@ class Driver(Protocol):
         """Waits until the instant `until`."""
         ...
 
-    async def bounded(self, work: Coroutine[object, object, T], until: float) -> T:
-        """The result of `work`, ended at the instant `until`.
+    def bounded(self, work: Coroutine[object, object, T], until: float) -> Coroutine[object, object, T]:
+        """Awaited: the result of `work`, ended at the instant `until`.
 
         Raises:
             AttemptTimeout: Time was up. A blocking driver leaves raising it to the work itself, which knows what it waits for.

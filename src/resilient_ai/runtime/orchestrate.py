@@ -7,7 +7,6 @@ a place and a permit are given back on every ending, and whatever is not an `Exc
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from resilient_ai.core.deadline import CURRENT_DEADLINE, AttemptTimeout
@@ -82,8 +81,16 @@ async def run(call: Call, driver: Driver, places: Concurrency, judge: Judge, che
         failure = step.error or AssertionError("a call without an answer and without an error")
         closed(call, driver, failure)
         raise failure
-    outcome = call.finish(clock.now(), clock.wall(), None, reply)
-    return replace(reply, outcome=outcome)
+    return with_outcome(reply, call.finish(clock.now(), clock.wall(), None, reply))
+
+
+def with_outcome(reply: Reply, outcome: Outcome) -> Reply:
+    """`reply` with its history filled in.
+
+    In place: a model makes a new reply for each attempt, and a copy of it would cost as much as the rest of the bookkeeping.
+    """
+    object.__setattr__(reply, "outcome", outcome)
+    return reply
 
 
 async def enter(call: Call, driver: Driver, places: Concurrency) -> None:

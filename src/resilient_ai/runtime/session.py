@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final, final
 
 from resilient_ai.core.deadline import CURRENT_DEADLINE, AttemptTimeout
@@ -19,7 +18,16 @@ from resilient_ai.engine.steps import Ask, Done, Ended, Pause, Step
 from resilient_ai.errors import ResilientError
 from resilient_ai.messages import Chunk
 from resilient_ai.runtime.assemble import Assembly
-from resilient_ai.runtime.orchestrate import CANCELLED, Check, Judge, closed, enter, failed, scope_of
+from resilient_ai.runtime.orchestrate import (
+    CANCELLED,
+    Check,
+    Judge,
+    closed,
+    enter,
+    failed,
+    scope_of,
+    with_outcome,
+)
 
 if TYPE_CHECKING:
     from resilient_ai.core.model import ChunkSource, Scope
@@ -197,7 +205,7 @@ class Session:
         self._empty_chunks = 0
         self._chunks = 0
         if self._assembly is None or self._on_interrupt != "continue" or not self._call.committed:
-            self._assembly = Assembly(step.hop.model.name, step.hop.model.provider)
+            self._assembly = Assembly(step.hop.name, step.hop.provider)
         until = min(step.until, step.started + scope.first_token)
         token = CURRENT_DEADLINE.set((self._driver.clock, step.until))
         try:
@@ -261,7 +269,7 @@ class Session:
         if self._call.committed and self._interrupted:
             self._interrupted = False
             if self._on_interrupt == "restart":
-                self._ready.append(Chunk(restarted=True, model=step.hop.model.name))
+                self._ready.append(Chunk(restarted=True, model=step.hop.name))
         self._call.commit(now)
 
     async def _end(self, step: Ask, scope: Scope) -> None:
@@ -319,7 +327,7 @@ class Session:
         reply = self.reply
         outcome = self._call.finish(clock.now(), clock.wall(), None, reply)
         if reply is not None:
-            self.reply = replace(reply, outcome=outcome)
+            self.reply = with_outcome(reply, outcome)
         self._free()
 
     async def _fail(self, error: BaseException) -> None:
@@ -337,7 +345,7 @@ class Session:
         if isinstance(error, ResilientError) or self._call.endings:
             outcome = closed(self._call, self._driver, error)
             if self.reply is not None:
-                self.reply = replace(self.reply, outcome=outcome)
+                self.reply = with_outcome(self.reply, outcome)
             self._free()
         else:
             self._leave("_OTHER")
@@ -361,7 +369,7 @@ class Session:
         )
         outcome = self._call.finish(now, clock.wall(), error, partial if self._call.committed else None)
         if partial is not None:
-            self.reply = replace(partial, outcome=outcome)
+            self.reply = with_outcome(partial, outcome)
         self._free()
 
     def _free(self) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from resilient_ai.core import events
 from resilient_ai.runtime import observers
-from unit.observe import story
+from unit.telemetry import story
 
 
 @pytest.fixture(autouse=True)
@@ -144,4 +144,4 @@ def test_the_registry_imports_the_standard_library_and_the_vocabulary_only() -> 
         for alias in node.names
     }
     assert imported - {"resilient_ai"} <= sys.stdlib_module_names
-    assert "resilient_ai.observe" not in source
+    assert "resilient_ai.telemetry" not in source
