@@ -212,14 +212,14 @@ def _chain_finding(config: Config, name: str, unmade: set[str]) -> Finding:
 
     members = config.chain(name).settings.get("models", [])
     what = " → ".join(members)
+    missing = [member for member in members if member in unmade]
+    if missing:
+        return Finding("chain", name, what, f"cannot be built without {', '.join(missing)}", ok=False)
     try:
         with resilient_model(config, name, keys=stand_in) as model:
             plan = model.plan
     except ConfigError as error:
         return _problem("chain", name, what, error)
-    missing = [member for member in members if member in unmade]
-    if missing:
-        return Finding("chain", name, what, f"cannot be built without {', '.join(missing)}", ok=False)
     worst = plan.worst_case()
     requests = "any number of" if worst.requests is None else str(worst.requests)
     return Finding("chain", name, what, f"at most {requests} requests in {format_duration(worst.seconds)}")

@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
-from resilient_ai.privacy import Secret, register
+if TYPE_CHECKING:
+    from resilient_ai.privacy import Secret
 
 REFERENCE_PATTERN: Final = r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:.*\S.*)$"
 """What a reference looks like; the JSON Schema carries the same pattern."""
@@ -54,6 +55,8 @@ def look_up(reference: str, directory: Path) -> Secret:
     Raises:
         LookupError: The variable is not set, the file cannot be read, or what is there is not one line of text.
     """
+    from resilient_ai.privacy import Secret, register
+
     kind, _, name = reference.partition(":")
     secret, where = _variable(name) if kind == "env" else _file(directory / Path(name.strip()).expanduser())
     if not secret:
@@ -67,6 +70,8 @@ def look_up(reference: str, directory: Path) -> Secret:
 
 def stand_in(reference: str, directory: Path) -> Secret:  # noqa: ARG001 - a key lookup that looks nowhere
     """A secret that opens nothing: to look at a chain on a machine that does not hold its keys."""
+    from resilient_ai.privacy import Secret
+
     return Secret("stand-in")
 
 

@@ -228,3 +228,9 @@ def test_without_the_extra_one_sentence_says_how_to_install_it(missing: str) -> 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "The command line needs the [cli] extra: pip install 'resilient_ai[cli]'\n"
+
+
+def test_explain_builds_every_chain_of_the_example(run: Run) -> None:
+    result = run("explain", "-c", Path(__file__).parents[3] / "examples" / "config" / "resilient.toml")
+    assert result.exit_code == 0
+    assert result.stdout.count("worst case") == 2

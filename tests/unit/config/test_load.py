@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+import resilient_ai.config as package
 from resilient_ai.config import Config, ConfigSource, find_config, load_config
 from resilient_ai.errors import ConfigError
 
@@ -183,3 +186,14 @@ def test_a_running_source_keeps_its_file_when_the_working_directory_changes(
     monkeypatch.chdir("/")
     assert not source.reload().changed
     assert source.path == tmp_path / "resilient.toml"
+
+
+def test_every_public_name_is_there_and_nothing_else_is_loaded_for_it() -> None:
+    assert sorted(package.__all__) == package.__all__
+    for name in package.__all__:
+        assert getattr(package, name) is not None
+    with pytest.raises(AttributeError, match="nonsense"):
+        _ = package.nonsense
+    code = "import sys, resilient_ai.cli.app; print([m for m in ('pydantic', 'httpx', 'resilient_ai.model') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
