@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from resilient_ai.privacy.checksums import base58check
@@ -40,9 +41,14 @@ _RANDOM_RUN: Final = re.compile(r"[0-9A-Za-z_\-+/~]{32,}={0,2}")
 _RANDOM_DISTINCT: Final = 18
 
 
+# More of a body than any shape demands is not looked at to recognise it.
+_LONGEST_BODY: Final = max(shape.length for shape in SHAPES)
+
+
 class _Compiled(NamedTuple):
     prefix: str
-    body: re.Pattern[str]
+    alphabet: str
+    length: int
     glued: bool
     judged: bool
 
@@ -51,7 +57,8 @@ def _compile(shape: Shape) -> _Compiled:
     prefix = shape.prefix
     return _Compiled(
         prefix,
-        re.compile(f"[{shape.alphabet}]{{{shape.length}}}"),
+        shape.alphabet,
+        shape.length,
         glued=prefix in UNMISTAKABLE or prefix in INNER,
         judged=shape.alphabet not in {HEX, UPPER, LOWER} and shape.length > 0,
     )
@@ -79,10 +86,24 @@ _CANDIDATES: Final = {
     longest.prefix: tuple(shape for shape in _COMPILED if longest.prefix.startswith(shape.prefix))
     for longest in _COMPILED
 }
-_PREFIXES: Final = re.compile("(?<![0-9A-Za-z])" + _trie(list(_CANDIDATES)))
 # The prefixes that are believed even where they are glued to a word.
 _GLUED: Final = tuple(shape.prefix for shape in _COMPILED if shape.glued)
-_INFIX: Final = re.compile(_trie(list(_GLUED)))
+
+
+# Compiled when the first run of key characters is seen: together they cost more than importing the package.
+@cache
+def _prefixes() -> re.Pattern[str]:
+    return re.compile("(?<![0-9A-Za-z])" + _trie(list(_CANDIDATES)))
+
+
+@cache
+def _infixes() -> re.Pattern[str]:
+    return re.compile(_trie(list(_GLUED)))
+
+
+@cache
+def _body(alphabet: str) -> re.Pattern[str]:
+    return re.compile(f"[{alphabet}]{{0,{_LONGEST_BODY}}}")
 
 
 def find_published(text: str, start: int, end: int) -> Iterator[Span]:
@@ -95,9 +116,10 @@ def find_published(text: str, start: int, end: int) -> Iterator[Span]:
     if _DIGEST.fullmatch(run):
         return
     taken = start
-    for pattern in (_PREFIXES, _INFIX):
-        if pattern is _INFIX and not any(map(run.__contains__, _GLUED)):
-            continue
+    patterns = [_prefixes()]
+    if any(map(run.__contains__, _GLUED)):
+        patterns.append(_infixes())
+    for pattern in patterns:
         for found in pattern.finditer(text, start, end):
             if found.start() >= taken and (span := _published(text, found)) is not None:
                 yield span
@@ -114,8 +136,10 @@ def _published(text: str, found: re.Match[str]) -> Span | None:
     for shape in _CANDIDATES[found.group()]:
         if not (shape.glued or begins_word or (text[start - 1] in "_-" and shape.prefix not in WORDLIKE)):
             continue
-        body = shape.body.match(text, start + len(shape.prefix))
-        if body is None or (shape.judged and not _looks_random(body.group())):
+        body = _body(shape.alphabet).match(text, start + len(shape.prefix))
+        if body is None or len(body.group()) < shape.length:
+            continue
+        if shape.judged and not _looks_random(body.group()[: shape.length]):
             continue
         if shape.prefix in INNER:
             head = _HEAD.match(text[max(0, start - 64) : start][::-1])
