@@ -7,6 +7,7 @@ import importlib.util
 import json
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
@@ -26,10 +27,13 @@ from resilient_ai.models.on_device.link import Link
 from resilient_ai.models.on_device.process import Endpoint
 from resilient_ai.runtime.blocking import drive
 
-pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("xllamacpp") is None,
-    reason="xllamacpp is not installed: NOTHING of OnDeviceModel is tested; install resilient_ai[on-device]",
-)
+pytestmark = [
+    pytest.mark.skipif(
+        importlib.util.find_spec("xllamacpp") is None,
+        reason="xllamacpp is not installed: NOTHING of OnDeviceModel is tested; install resilient_ai[on-device]",
+    ),
+    pytest.mark.skipif(sys.platform != "linux", reason="processes are watched through /proc and pidfd"),
+]
 
 QUEUES = OutputSchema(
     "ticket",

@@ -40,10 +40,13 @@ from resilient_ai.models.on_device.supervisor import (
 from resilient_ai.runtime.blocking import drive
 from resilient_ai.testing import ManualClock
 
-pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("xllamacpp") is None,
-    reason="xllamacpp is not installed: NOTHING of the on-device worker is tested; install resilient_ai[on-device]",
-)
+pytestmark = [
+    pytest.mark.skipif(
+        importlib.util.find_spec("xllamacpp") is None,
+        reason="xllamacpp is not installed: NOTHING of the on-device worker is tested; install resilient_ai[on-device]",
+    ),
+    pytest.mark.skipif(sys.platform != "linux", reason="processes are watched through /proc and pidfd"),
+]
 
 ASK = {"messages": [{"role": "user", "content": "hello"}], "temperature": 0, "max_tokens": 200}
 QUEUES = {"type": "object", "properties": {"queue": {"enum": ["a", "b"]}}, "required": ["queue"]}
