@@ -57,7 +57,7 @@ class Phase:
 
 SCRIPT: Final[tuple[Phase, ...]] = (
     Phase("healthy", "answers in 0.05 to 0.25 s", 6.0),
-    Phase("slow", "answers in 0.4 to 2.2 s", 6.0, latency=(0.4, 2.2)),
+    Phase("slow", "answers in 0.4 to 1.6 s", 6.0, latency=(0.4, 1.6)),
     Phase("429 storm", "429 with Retry-After: 1 to 9 of 10 requests", 7.0, "rate_limit", share=0.9),
     Phase("errors", "500 to every request", 5.0, "error"),
     Phase("refused", "nobody listens on its port", 5.0, "refuse"),
