@@ -72,6 +72,8 @@ def _in_logs(text: str) -> Iterator[Span]:
         yield from keys.find_private_keys(text)
     runs = raw.translate(_RUN_MAP)
     if _KEY_RUN in runs:
+        if b"earer" in lowered:
+            yield from keys.find_bearer_tokens(text)
         for run in _KEY_RUNS.finditer(runs):
             yield from keys.find_published(text, run.start(), run.end())
             yield from keys.find_crypto_addresses(text, run.start(), run.end(), verified=True)
@@ -101,6 +103,8 @@ def _in_prose(text: str) -> Iterator[Span]:
         yield from keys.find_private_keys(text)
     runs = raw.translate(_RUN_MAP)
     if _KEY_RUN in runs:
+        if b"earer" in lowered:
+            yield from keys.find_bearer_tokens(text)
         for run in _KEY_RUNS.finditer(runs):
             yield from keys.find_published(text, run.start(), run.end())
             yield from keys.find_unpublished(text, run.start(), run.end())

@@ -30,7 +30,7 @@ class Secrecy(Enum):
 
 _CERTAIN_TOKENS: Final = frozenset(
     {
-        "password", "passwords", "passwd", "pwd", "passphrase", "passcode", "passw", "userpass", "kennwort",
+        "password", "passwords", "passwd", "pwd", "pw", "passphrase", "passcode", "passw", "userpass", "kennwort",
         "passwort", "contrasena", "motdepasse", "secret", "secrets", "credential", "credentials", "creds", "cred",
         "apikey", "apikeys", "apitoken", "accesskey", "secretkey", "privatekey", "authkey", "signingkey",
         "encryptionkey", "masterkey", "sharedkey", "clientsecret", "appsecret", "authtoken", "accesstoken",

@@ -7,7 +7,17 @@ from functools import cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from resilient_ai.privacy.checksums import base58check
-from resilient_ai.privacy.key_shapes import HEX, INNER, LOWER, SHAPES, UNMISTAKABLE, UPPER, WORDLIKE, Shape
+from resilient_ai.privacy.key_shapes import (
+    ALNUM,
+    HEX,
+    INNER,
+    LOWER,
+    SHAPES,
+    UNMISTAKABLE,
+    UPPER,
+    WORDLIKE,
+    Shape,
+)
 from resilient_ai.privacy.spans import Span
 
 if TYPE_CHECKING:
@@ -29,6 +39,7 @@ _LONGEST_PEM: Final = 16384
 
 # Hexadecimal and UUIDs are no key of any shape, and most of what there is to look at in logs.
 _DIGEST: Final = re.compile(r"[0-9a-f]+|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_BEARER: Final = re.compile(r"[Bb](?:earer|EARER)[ \t:]{1,3}([0-9A-Za-z_\-.~+/]{16,}+={0,2})(?![=\w])")
 _JWT: Final = re.compile(r"eyJ[0-9A-Za-z_\-]{8,}(?:\.[0-9A-Za-z_\-=]*){0,4}")
 _BITCOIN: Final = re.compile(r"(?:[13LMD][1-9A-HJ-NP-Za-km-z]{25,34}|(?:bc|tb|ltc)1[02-9ac-hj-np-z]{11,71})")
 _ETHEREUM: Final = re.compile(r"0x[0-9A-Fa-f]{40}(?:[0-9A-Fa-f]{24})?")
@@ -60,7 +71,10 @@ def _compile(shape: Shape) -> _Compiled:
         shape.alphabet,
         shape.length,
         glued=prefix in UNMISTAKABLE or prefix in INNER,
-        judged=shape.alphabet not in {HEX, UPPER, LOWER} and shape.length > 0,
+        # A prefix and twenty letters without punctuation is a key; `re_` and four words are a name.
+        judged=shape.alphabet not in {ALNUM, HEX, UPPER, LOWER}
+        and prefix not in UNMISTAKABLE
+        and shape.length > 0,
     )
 
 
@@ -80,11 +94,12 @@ def _trie(words: list[str]) -> str:
     return f"(?:{inner})" + ("?" if "" in words else "")
 
 
-_COMPILED: Final = tuple(sorted(map(_compile, SHAPES), key=lambda shape: len(shape.prefix), reverse=True))
+_COMPILED: Final = tuple(map(_compile, SHAPES))
 # For each prefix the shapes to try, longest first: `sk_test_` may also be an `sk_` of another vendor.
+_BY_PREFIX: Final = {shape.prefix: shape for shape in _COMPILED}
 _CANDIDATES: Final = {
-    longest.prefix: tuple(shape for shape in _COMPILED if longest.prefix.startswith(shape.prefix))
-    for longest in _COMPILED
+    prefix: tuple(_BY_PREFIX[prefix[:end]] for end in range(len(prefix), 0, -1) if prefix[:end] in _BY_PREFIX)
+    for prefix in _BY_PREFIX
 }
 # The prefixes that are believed even where they are glued to a word.
 _GLUED: Final = tuple(shape.prefix for shape in _COMPILED if shape.glued)
@@ -139,7 +154,7 @@ def _published(text: str, found: re.Match[str]) -> Span | None:
         body = _body(shape.alphabet).match(text, start + len(shape.prefix))
         if body is None or len(body.group()) < shape.length:
             continue
-        if shape.judged and not _looks_random(body.group()[: shape.length]):
+        if shape.judged and not _looks_random(body.group()):
             continue
         if shape.prefix in INNER:
             head = _HEAD.match(text[max(0, start - 64) : start][::-1])
@@ -152,6 +167,13 @@ def _published(text: str, found: re.Match[str]) -> Span | None:
 def _looks_random(body: str) -> bool:
     """Report whether `body` has a digit or both cases: identifiers made of words have neither."""
     return _DIGIT.search(body) is not None or not (body.islower() or body.isupper())
+
+
+def find_bearer_tokens(text: str) -> Iterator[Span]:
+    """Yield tokens of an authorization header of which only the scheme is left."""
+    for found in _BEARER.finditer(text):
+        if _looks_random(found.group(1)):
+            yield Span(found.start(1), found.end(1), KIND)
 
 
 def find_private_keys(text: str) -> Iterator[Span]:

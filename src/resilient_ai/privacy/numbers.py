@@ -73,14 +73,14 @@ _TWO_DIGIT_CODES: Final = frozenset(
 )  # fmt: skip
 
 # These begin with the digit and look behind it second: the search for a digit is one in C.
-_BARE_CARD: Final = re.compile(r"\d(?<![\w.+\-/:#]\d)\d{12,18}(?![\w\-/:]|\.\d)")
+_BARE_CARD: Final = re.compile(r"\d(?<![\w.+\-/:]\d)\d{12,18}(?![\w\-/:]|\.\d)")
 _SPACED_CARD: Final = re.compile(
     r"\d(?<![\w.+\-/:]\d)\d{3}(?:([ \-.])\d{4}\1\d{4}\1\d{1,7}|([ \-.])\d{6}\2\d{4,5})(?![\w\-/:]|\.\d)"
 )
 _DASHED_SSN: Final = re.compile(r"(\d(?<![\w.\-/:]\d)\d{2})-(\d{2})-(\d{4})(?![\w\-/:]|\.\d)")
 _PLUS_PHONE: Final = re.compile(r"\+(?<![\w+.\-]\+)\(?\d(?:[ ().\-]{0,2}\d){7,14}+(?![\w+]|[.\-]\d)")
 _NAMED_PHONE: Final = re.compile(
-    r"(?:(?:tele|cell ?|mobile ?)?phone|\bmobile|\btel|\bmsisdn|\bfax|\bwhatsapp|\bcell)(?:[ _\-]?(?:number|no|nr|num)\.?)?"
+    r"(?:(?:tele|cell ?|mobile ?)?phone|\bmobile|\btel|\bmsisdn|\bfax|\bwhatsapp|\bcell)(?:[ _\-]?(?:number|no|nr|num))?\.?"
     r"[\"'\\]{0,3}(?:\s{0,2}[:=]\s{0,2}|\s{1,2}(?:is |was |at )?)[\"'\\]{0,3}"
     r"(\+?\(?\d(?:[ ().\-/]{0,2}\d){6,14}+)(?![\w]|[.\-:]\d)",
     re.IGNORECASE,
