@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 from typing import Annotated, cast
 
 import typer
@@ -46,14 +47,32 @@ def _root(
 @app.command(epilog=EXIT_CODES)
 def demo(
     seed: Annotated[int, typer.Option(help="Seed of everything that is left to chance.")] = 7,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for the report, the log and the spans.", show_default="./resilient-ai-demo"
+        ),
+    ] = None,
+    provider: Annotated[
+        str | None,
+        typer.Option(
+            help="Ask a real model first, for example openai:gpt-5.2, with its key from the environment. This sends the tickets, "
+            "and may cost money.",
+            show_default=False,
+        ),
+    ] = None,
+    calls: Annotated[
+        int | None,
+        typer.Option(min=1, help="How many tickets to send.", show_default="600; 300 fast, 60 real"),
+    ] = None,
     *,
-    fast: Annotated[bool, typer.Option("--fast", help="Do not wait for people to read along.")] = False,
+    fast: Annotated[bool, typer.Option("--fast", help="The same script in under 20 seconds.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Watch the library at work on embedded defaults: no key, no download, nothing sent."""
+    """Watch calls being answered while a provider fails in every way: no key, no download, nothing leaves this machine."""
     with reporting(as_json=as_json):
         run = cast("Callable[..., int]", import_module("resilient_ai.cli.demo").run)
-        raise typer.Exit(run(seed=seed, fast=fast, json=as_json))
+        raise typer.Exit(run(seed=seed, fast=fast, json=as_json, out=out, provider=provider, calls=calls))
 
 
 for _command in (ask, check, explain, schema):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, final
 
 from resilient_ai.cli.demo.recording import (
     Agreement,
@@ -20,9 +20,6 @@ from resilient_ai.cli.demo.recording import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-
-LATE_SECONDS: Final = 0.1
-"""A call counts as late this long after its deadline: on a busy machine a loop may be that late to look at its clock."""
 
 
 @final
@@ -87,7 +84,7 @@ class Summary:
         answered: Those that were answered, by whomever.
         degraded: Those of them answered by another model than the first.
         failed: Those that ended in an error.
-        late: Those that ended more than `LATE_SECONDS` after their deadline.
+        late: Those that ended clearly after their deadline.
         attempts: Requests sent, to the remote model and to the device.
         untyped: Calls that ended in an exception that is not the library's own: a bug.
     """
@@ -150,7 +147,7 @@ def summarise(run: Run) -> Summary:
         answered=served["remote"] + served["on-device"],
         degraded=served["on-device"],
         failed=served[None],
-        late=sum(second > run.deadline + LATE_SECONDS for second in seconds),
+        late=sum(call.late for call in run.calls),
         attempts=sum(call.attempts for call in run.calls),
         untyped=len(run.untyped),
         p50=percentile(seconds, 0.5),

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 Place: TypeAlias = Literal["remote", "on-device"]
 """Who answered, or was asked."""
 
+LATE_SECONDS: Final = 0.1
+"""A call counts as late this long after its deadline: on a busy machine a loop may be that late to look at its clock."""
+
 ON_DEVICE: Final = "on-device"
 """Provider of the models that run here."""
 
@@ -36,6 +39,7 @@ class CallRow:
         failures: Why attempts failed, in order.
         passed_over: Why models were not asked, in order.
         error: Why it failed, from the closed list of `error.type`; None if it was answered.
+        late: It ended more than `LATE_SECONDS` after its deadline.
     """
 
     at: float
@@ -45,6 +49,7 @@ class CallRow:
     failures: tuple[str, ...] = ()
     passed_over: tuple[str, ...] = ()
     error: str | None = None
+    late: bool = False
 
     @property
     def ended(self) -> float:
@@ -123,7 +128,7 @@ class Recording:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._origin = clock.now()
-        self._begun: dict[int, float] = {}
+        self._begun: dict[int, events.CallStarted] = {}
         self.calls: list[CallRow] = []
         self.attempts: list[AttemptRow] = []
         self.breaker: list[BreakerRow] = []
@@ -162,7 +167,7 @@ class Recording:
     def __call__(self, event: Event) -> None:
         match event:
             case events.CallStarted():
-                self._begun[event.call] = event.at
+                self._begun[event.call] = event
             case events.AttemptFinished(attempt=attempt):
                 self.attempts.append(
                     AttemptRow(
@@ -193,15 +198,17 @@ class Recording:
         if began is None:
             return  # it began before this recording
         outcome = event.outcome
+        seconds = event.at - began.at
         self.calls.append(
             CallRow(
-                began - self._origin,
-                event.at - began,
+                began.at - self._origin,
+                seconds,
                 None if outcome.served_by is None else _asked(outcome.attempts[-1].provider),
                 len(outcome.attempts),
                 _failures(outcome.attempts),
                 tuple(skip.reason for skip in outcome.skipped),
                 event.error,
+                seconds > began.deadline + LATE_SECONDS,
             )
         )
 

@@ -40,7 +40,7 @@ REAL_CALLS: Final = 60
 REAL_SECONDS: Final = 30.0
 WARM_SECONDS: Final = 60.0
 TAIL_SECONDS: Final = 0.5
-"""The script outlasts the last arrival by this much."""
+"""The run outlasts the last arrival by this much."""
 
 
 @final
@@ -73,10 +73,10 @@ class Options:
         return FAST_CALLS if self.fast else CALLS
 
     @property
-    def arrival_seconds(self) -> float:
-        """How long calls keep arriving."""
+    def seconds(self) -> float:
+        """How long the run lasts, about."""
         if self.provider is None:
-            return total_seconds(script(fast=self.fast)) - TAIL_SECONDS
+            return total_seconds(script(fast=self.fast))
         return REAL_SECONDS * (FAST if self.fast else 1.0)
 
 
@@ -88,7 +88,7 @@ async def play(options: Options, recording: Recording, show: Show) -> Run:
         ResilientError: The scripted provider did not start.
     """
     tickets = list(islice(cycle(load_tickets()), options.count))
-    due = arrivals(options.count, options.arrival_seconds, seeded(options.seed))
+    due = arrivals(options.count, options.seconds - TAIL_SECONDS, seeded(options.seed))
     async with AsyncExitStack() as stack:
         device = policy.on_device()
         stack.push_async_callback(device.aclose)
@@ -125,9 +125,7 @@ async def play(options: Options, recording: Recording, show: Show) -> Run:
         )
 
 
-async def _provider(
-    options: Options, recording: Recording, stack: AsyncExitStack
-) -> HostedProvider | None:
+async def _provider(options: Options, recording: Recording, stack: AsyncExitStack) -> HostedProvider | None:
     """The scripted provider, waiting to play; None where a real one is asked."""
     if options.provider is not None:
         return None

@@ -84,24 +84,19 @@ class Frame:
     in_flight: int
 
 
-def frame_of(
-    recording: Recording, health: ChainHealth, *, lasts: float, deadline: float, budget: float
-) -> Frame:
+def frame_of(recording: Recording, health: ChainHealth, *, lasts: float) -> Frame:
     """How things stand.
 
     Args:
         recording: Of the run.
         health: Of its chain.
         lasts: Seconds the run is expected to last.
-        deadline: Of each call, in seconds.
-        budget: Tokens of the full retry budget.
     """
     now = recording.seconds
+    full = max((sample.budget for sample in recording.samples), default=0.0)
     lasts = max(lasts, now)
     model = health.models[0]
-    columns: dict[str | None, list[int]] = {
-        place: [0] * COLUMNS for place in ("remote", "on-device", None)
-    }
+    columns: dict[str | None, list[int]] = {place: [0] * COLUMNS for place in ("remote", "on-device", None)}
     for call in recording.calls:
         columns[call.served_by][_column(call.ended, lasts)] += 1
     every = [call.seconds for call in recording.calls]
@@ -113,7 +108,7 @@ def frame_of(
         tuple(columns["remote"]),
         tuple(columns["on-device"]),
         tuple(columns[None]),
-        sum(second > deadline for second in every),
+        sum(call.late for call in recording.calls),
         _states(recording, now, lasts),
         tuple(
             f"{row.at:5.1f} s  {row.old} → {row.new}  ({row.reason.replace('_', ' ')})"
@@ -123,7 +118,7 @@ def frame_of(
         (percentile(every, 0.5), percentile(every, 0.95), max(every, default=None)),
         model.breaker,
         model.retry_after,
-        model.budget / budget if budget else 0.0,
+        model.budget / full if full else 0.0,
         recording.in_flight,
     )
 
@@ -134,7 +129,8 @@ def _column(at: float, lasts: float) -> int:
 
 def _states(recording: Recording, now: float, lasts: float) -> tuple[BreakerStateName, ...]:
     """The state each column so far ended in; a column in which it was open at all shows that."""
-    states: list[BreakerStateName] = ["closed"] * (_column(now, lasts) + 1)
+    closed: BreakerStateName = "closed"
+    states = [closed] * (_column(now, lasts) + 1)
     for row in recording.breaker:
         if row.asked != "remote":
             continue
@@ -196,7 +192,7 @@ def _phase_strip(frame: Frame) -> Text:
         begin = _column(phase.at, frame.lasts)
         end = _column(frame.at if phase.end is None else phase.end, frame.lasts)
         width = end - begin + (phase.end is None)
-        strip.append(f"{phase.name[:width]:<{width}}", _PHASES[number % 2])
+        strip.append(f" {phase.name}"[:width].ljust(width), _PHASES[number % 2])
     return strip
 
 
@@ -213,7 +209,7 @@ def _facts(frame: Frame) -> RenderableType:
     answered = sum(frame.remote) + sum(frame.on_device)
     grid.add_row(
         "calls",
-        f"{answered} answered, {sum(frame.on_device)} of them on this device; "
+        f"{answered} answered ({sum(frame.on_device)} on this device), "
         f"{sum(frame.failed)} failed, {frame.late} late, {frame.in_flight} in flight",
     )
     grid.add_row("latency", f"p50 {_s(frame.recent[0])}   p95 {_s(frame.recent[1])}   of the last 5 s")
@@ -222,21 +218,30 @@ def _facts(frame: Frame) -> RenderableType:
         f"p50 {_s(frame.whole[0])}   p95 {_s(frame.whole[1])}   longest {_s(frame.whole[2])}   of the whole run",
     )
     sign, style = STATES[frame.breaker]
-    wait = "" if frame.retry_after is None else f", asked again in {frame.retry_after:.1f} s"
-    held = frame.breaker == "closed" and frame.retry_after is not None
-    grid.add_row(
-        "breaker", Text.assemble((f"{sign} {frame.breaker}", style), f"{', paced by Retry-After' if held else ''}{wait}")
-    )
+    grid.add_row("breaker", Text.assemble((f"{sign} {frame.breaker}", style), _waiting(frame)))
     full = round(max(0.0, min(1.0, frame.budget)) * 20)
     grid.add_row(
-        "retries", Text.assemble(("█" * full, "green"), ("░" * (20 - full), "dim"), f" {frame.budget:.0%} of the budget left")
+        "retries",
+        Text.assemble(
+            ("█" * full, "green"), ("░" * (20 - full), "dim"), f" {frame.budget:.0%} of the budget left"
+        ),
     )
     return grid
 
 
+def _waiting(frame: Frame) -> str:
+    """What keeps the remote model from being asked."""
+    if frame.breaker == "half-open":
+        return ", one probe at a time"
+    if frame.retry_after is None:
+        return ""
+    why = "" if frame.breaker == "open" else ", paced by Retry-After"
+    return f"{why}, asked again in {frame.retry_after:.1f} s"
+
+
 def _s(seconds: float | None) -> str:
     """Seconds at a width that does not jump."""
-    return "     –" if seconds is None else f"{seconds:4.2f} s"
+    return "     -" if seconds is None else f"{seconds:4.2f} s"
 
 
 class Watched(Protocol):
@@ -276,7 +281,11 @@ class LiveScreen:
         self._frame = frame
 
     def _render(self) -> RenderableType:
-        return Text("starting the provider and the model on this device ...") if self._frame is None else draw(self._frame)
+        return (
+            Text("starting the provider and the model on this device ...")
+            if self._frame is None
+            else draw(self._frame)
+        )
 
 
 @final
@@ -304,7 +313,8 @@ class PhaseLines:
             remote, device, failed = (new - old for new, old in zip(so_far, self._before, strict=True))
             self._console.print(
                 f"{phase.at:5.1f} s  {phase.name:<10}  remote {remote:3}  on device {device:3}  failed {failed:2}  "
-                f"p95 {_s(frame.recent[1])}  breaker {frame.breaker}"
+                f"p95 {_s(frame.recent[1])}  breaker {frame.breaker}",
+                soft_wrap=True,
             )
             self._before = so_far
         self._told = len(over)
@@ -312,4 +322,6 @@ class PhaseLines:
 
 def watched(console: Console) -> Watched:
     """The way of showing a run that fits `console`."""
-    return LiveScreen(console) if console.is_terminal and not console.is_dumb_terminal else PhaseLines(console)
+    return (
+        LiveScreen(console) if console.is_terminal and not console.is_dumb_terminal else PhaseLines(console)
+    )

@@ -21,12 +21,12 @@ WIDTH: Final = 1160
 LEFT: Final = 84
 RIGHT: Final = 1150
 HEAD: Final = 30
-LATENCY: Final = (HEAD + 14, 330)
-BREAKER: Final = (366, 392)
-RATE: Final = (428, 538)
-FLIGHT: Final = (574, 634)
-BUDGET: Final = (670, 720)
-HEIGHT: Final = 760
+LATENCY: Final = (HEAD + 30, 346)
+BREAKER: Final = (382, 408)
+RATE: Final = (444, 554)
+FLIGHT: Final = (590, 650)
+BUDGET: Final = (686, 736)
+HEIGHT: Final = 766
 
 FASTEST_SECONDS: Final = 0.003
 """The lower end of the latency axis: the model on the device answers a ticket in 4 ms on an idle machine."""
@@ -77,12 +77,14 @@ class _Chart:
             left = self._x(phase.at)
             width = self._x(self._seconds if phase.end is None else phase.end) - left
             yield (
-                f'<g><title>{escape(phase.name)}: {escape(phase.title)}</title>'
+                f"<g><title>{escape(phase.name)}: {escape(phase.title)}</title>"
                 f'<rect class="band band-{number % 2}" x="{left:.1f}" y="0" width="{width:.1f}" height="{bottom}"/>'
                 f'<text class="phase" x="{left + 8:.1f}" y="20">{escape(_fitting(phase.name, width - 12))}</text></g>'
             )
 
-    def _panel(self, place: tuple[int, int], name: str, scale: Linear | Log, marks: Sequence[tuple[float, str]]) -> Iterator[str]:
+    def _panel(
+        self, place: tuple[int, int], name: str, scale: Linear | Log, marks: Sequence[tuple[float, str]]
+    ) -> Iterator[str]:
         top, bottom = place
         yield f'<text class="panel" x="{LEFT}" y="{top - 8}">{escape(name)}</text>'
         for value, label in marks:
@@ -124,7 +126,11 @@ class _Chart:
             yield (
                 f"<g><title>{state} for {end - start:.2f} s from {start:.2f} s{escape(why)}</title>"
                 f'<rect class="state {state}" x="{left:.1f}" y="{top}" width="{max(1.0, right - left):.1f}" height="{bottom - top}"/>'
-                + (f'<text class="state-label {state}" x="{left + 5:.1f}" y="{top + 17}">{label}</text>' if len(label) > 2 else "")
+                + (
+                    f'<text class="state-label {state}" x="{left + 5:.1f}" y="{top + 17}">{label}</text>'
+                    if len(label) > 2
+                    else ""
+                )
                 + "</g>"
             )
 
@@ -178,7 +184,9 @@ class _Chart:
         samples = self._run.samples
         most = max((sample.budget for sample in samples), default=1.0) or 1.0
         y = Linear(0.0, most * 1.05, bottom, top)
-        yield from self._panel(BUDGET, "retry budget of the remote model, in tokens", y, [(0.0, "0"), (most, f"{most:g}")])
+        yield from self._panel(
+            BUDGET, "retry budget of the remote model, in tokens", y, [(0.0, "0"), (most, f"{most:g}")]
+        )
         points = " ".join(f"{self._x(sample.at):.1f},{y(sample.budget):.1f}" for sample in samples)
         yield f'<polyline class="budget" points="{points}"/>'
 

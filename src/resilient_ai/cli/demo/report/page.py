@@ -7,7 +7,8 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, final
 
-from resilient_ai.cli.demo.figures import LATE_SECONDS, by_phase, summarise
+from resilient_ai.cli.demo.figures import by_phase, summarise
+from resilient_ai.cli.demo.recording import LATE_SECONDS
 from resilient_ai.cli.demo.report.chart import chart
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ _LEGEND: Final = (
     ('<path class="dot-failed" d="M2 2l10 10m0-10l-10 10"/>', "failed"),
     ('<rect class="bar-failed" width="14" height="14"/>', "request to the remote model that failed"),
     ('<path class="arrivals" d="M0 7H14"/>', "calls that arrived"),
+    ('<rect class="state closed" width="14" height="14"/>', "breaker closed"),
+    ('<rect class="state open" width="14" height="14"/>', "open"),
+    ('<rect class="state half-open" width="14" height="14"/>', "half-open: one probe at a time"),
 )
 
 
@@ -62,7 +66,7 @@ def page(run: Run, environment: Environment) -> str:
 
 def _opening(run: Run, summary: Summary) -> str:
     what = (
-        f"In {run.seconds:.0f} seconds the provider went through {_listed([phase.name for phase in run.phases])}."
+        f"In {run.seconds:.0f} seconds the provider went through these phases: {_listed([phase.name for phase in run.phases])}."
         if run.scripted
         else f"{escape(run.remote)} was asked as it is, without a script."
     )
@@ -84,9 +88,13 @@ def _tiles(run: Run, summary: Summary) -> str:
         ("longest", _seconds(summary.longest), f"deadline {run.deadline:g} s"),
         ("requests", f"{summary.attempts_per_call:.2f}", "sent for each call"),
     ]
-    return "<dl class='tiles'>" + "".join(
-        f"<div><dt>{name}</dt><dd>{value}<small>{note}</small></dd></div>" for name, value, note in tiles
-    ) + "</dl>"
+    return (
+        "<dl class='tiles'>"
+        + "".join(
+            f"<div><dt>{name}</dt><dd>{value}<small>{note}</small></dd></div>" for name, value, note in tiles
+        )
+        + "</dl>"
+    )
 
 
 def _picture(run: Run) -> str:
@@ -107,7 +115,7 @@ def _phases(run: Run) -> str:
             _number(row.remote),
             _number(row.on_device),
             _number(row.failed),
-            _number(f"{row.attempts / row.calls:.2f}" if row.calls else "–"),
+            _number(f"{row.attempts / row.calls:.2f}" if row.calls else "-"),
             _number(_seconds(row.p50)),
             _number(_seconds(row.p95)),
             _number(_seconds(row.longest)),
@@ -123,7 +131,9 @@ def _phases(run: Run) -> str:
 
 
 def _why(row: PhaseSummary) -> str:
-    return ", ".join(f"{count} {escape(reason.replace('_', ' '))}" for reason, count in row.why.items()) or "–"
+    return (
+        ", ".join(f"{count} {escape(reason.replace('_', ' '))}" for reason, count in row.why.items()) or "-"
+    )
 
 
 def _breaker(run: Run) -> str:
@@ -133,11 +143,13 @@ def _breaker(run: Run) -> str:
             f"<td>{escape(row.asked)}</td>",
             f"<td><span class='chip {row.old}'>{row.old}</span> → <span class='chip {row.new}'>{row.new}</span></td>",
             f"<td>{escape(row.reason.replace('_', ' '))}</td>",
-            _number("–" if row.open_for is None else f"{row.open_for:.2f} s"),
+            _number("-" if row.open_for is None else f"{row.open_for:.2f} s"),
         ]
         for row in run.breaker
     ]
-    shown = _table(["at", "model", "change", "because of", "break"], rows) if rows else "<p>It stayed closed.</p>"
+    shown = (
+        _table(["at", "model", "change", "because of", "break"], rows) if rows else "<p>It stayed closed.</p>"
+    )
     return f"<section><h2>Breaker</h2>{shown}</section>"
 
 
@@ -177,7 +189,8 @@ def _policy(run: Run) -> str:
 
 def _environment(environment: Environment) -> str:
     facts = "".join(
-        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in environment.facts.items()
+        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>"
+        for name, value in environment.facts.items()
     )
     return (
         f"<section><h2>How this was made</h2><dl class='facts'><div><dt>again</dt><dd><code>{escape(environment.command)}</code></dd></div>"
@@ -197,12 +210,12 @@ def _number(value: object) -> str:
 
 
 def _share(part: int, whole: int) -> str:
-    return f"{part} ({part / whole:.0%})" if whole else "–"
+    return f"{part} ({part / whole:.0%})" if whole else "-"
 
 
 def _seconds(value: float | None) -> str:
     if value is None:
-        return "–"
+        return "-"
     return f"{value * 1000:.0f} ms" if value < 1 else f"{value:.2f} s"
 
 
