@@ -110,6 +110,13 @@ class ChunkSource(Protocol):
         """
         ...
 
+    def completed(self, reply: Reply) -> Reply:
+        """The answer put together from the stream, with what only the model can say of it (flags, identifiers).
+
+        Called once, after `receive` gave None.
+        """
+        ...
+
     async def aclose(self) -> None:
         """Closes the connection. Idempotent; never raises for a connection that is gone."""
         ...

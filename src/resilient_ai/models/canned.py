@@ -75,6 +75,9 @@ class _Once:
         text, self._text = self._text, None
         return [Chunk(text=text, finish_reason="stop")]
 
+    def completed(self, reply: Reply) -> Reply:
+        return reply
+
     async def aclose(self) -> None:
         self._text = None
 

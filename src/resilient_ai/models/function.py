@@ -180,6 +180,9 @@ class _Pieces:
             piece = await asyncio.to_thread(next, self._pieces, _END)
         return None if piece is _END else _chunks(piece)
 
+    def completed(self, reply: Reply) -> Reply:
+        return reply
+
     async def aclose(self) -> None:
         self.abandon()
 
@@ -210,6 +213,9 @@ class _AsyncPieces:
             left = until - self._scope.clock.now()
             piece = self._runner.run(_within(cast("Any", anext(self._pieces, _END)), left))
         return None if piece is _END else _chunks(piece)
+
+    def completed(self, reply: Reply) -> Reply:
+        return reply
 
     async def aclose(self) -> None:
         close = getattr(self._pieces, "aclose", None)

@@ -13,8 +13,8 @@ from resilient_ai.core.failure import FailureKind, Verdict, verdict_of
 from resilient_ai.core.model import Price, Traits
 from resilient_ai.errors import ModelError, ResilientError
 from resilient_ai.models.http import Exchange, Transport
-from resilient_ai.models.wire import Codec, ReportedError, StreamDecoder, Truncated, Unportable, WireError
-from resilient_ai.models.wire.flags import flags_of
+from resilient_ai.models.wire import Codec, ReportedError, Truncated, Unportable, WireError
+from resilient_ai.models.wire.flags import AFTER_FINISH, FINISH_MISSING, REPEATED, flags_of
 
 if TYPE_CHECKING:
     from resilient_ai.core.model import ChunkSource, Scope
@@ -26,6 +26,8 @@ MAX_ERROR_BODY_BYTES: Final = 64 * 1024
 DRAIN_SECONDS: Final = 0.05
 """How long the end of a finished stream is waited for, so that its connection can be used again. A server that keeps the
 connection open after its last event costs this much and its connection, not the deadline."""
+REPEATS_FROM: Final = 6
+"""Pieces a stream must have before half of them repeating the one before is taken for a replay."""
 REQUEST_ID_HEADERS: Final = (
     "x-request-id",
     "request-id",
@@ -160,8 +162,6 @@ class RemoteModel:
             headers = exchange.headers
             self._note(scope, headers)
             scope.notes["status"] = exchange.status
-            if encoded.dropped:
-                scope.notes["flags"] = tuple(f"dropped:{name}" for name in encoded.dropped)
             if not 200 <= exchange.status < 300:
                 body = await exchange.body(MAX_ERROR_BODY_BYTES)
                 raise self._refused(exchange.status, headers, body, scope, key)
@@ -175,7 +175,7 @@ class RemoteModel:
             if not isinstance(error, Exception):
                 raise
             raise self._typed(error, scope, headers, key) from _cause(error)
-        return _RemoteStream(self, exchange, self._codec.stream_decoder(), scope, key)
+        return _RemoteStream(self, exchange, request, encoded.dropped, scope, key)
 
     def close(self) -> None:
         """Closes idle blocking connections. Idempotent; the model may be used again."""
@@ -288,18 +288,46 @@ class RemoteModel:
 class _RemoteStream:
     """The stream of one attempt. Owned by the session that opened it."""
 
-    __slots__ = ("_decoder", "_done", "_exchange", "_fault", "_key", "_model", "_scope")
+    __slots__ = (
+        "_decoder",
+        "_done",
+        "_dropped",
+        "_exchange",
+        "_fault",
+        "_key",
+        "_last",
+        "_model",
+        "_oddities",
+        "_pieces",
+        "_repeats",
+        "_request",
+        "_scope",
+        "_stopped",
+    )
 
     def __init__(
-        self, model: RemoteModel, exchange: Exchange, decoder: StreamDecoder, scope: Scope, key: str | None
+        self,
+        model: RemoteModel,
+        exchange: Exchange,
+        request: Request,
+        dropped: Sequence[str],
+        scope: Scope,
+        key: str | None,
     ) -> None:
         self._model = model
         self._exchange = exchange
-        self._decoder = decoder
+        self._request = request
+        self._dropped = dropped
+        self._decoder = model.codec.stream_decoder()
         self._scope = scope
         self._key = key
         self._done = False
         self._fault: Exception | None = None
+        self._last: str = ""
+        self._pieces = 0
+        self._repeats = 0
+        self._stopped = False
+        self._oddities: dict[str, None] = {}
 
     async def receive(self, until: float) -> Sequence[Chunk] | None:
         """The next chunks, or None after the terminal event.
@@ -323,8 +351,31 @@ class _RemoteStream:
             except Exception as error:
                 raise self._typed(error) from error
             if chunks:
+                self._watch(chunks)
                 return chunks
         return None
+
+    def completed(self, reply: Reply) -> Reply:
+        """The whole answer, with what was odd about how it came."""
+        if self._pieces >= REPEATS_FROM and self._repeats * 2 >= self._pieces:
+            self._oddities[REPEATED] = None
+        if not self._stopped:
+            self._oddities[FINISH_MISSING] = None
+        whole = replace(reply, flags=(*reply.flags, *self._oddities))
+        return self._model._finished(self._request, whole, self._scope, self._dropped)  # noqa: SLF001 - same module
+
+    def _watch(self, chunks: Sequence[Chunk]) -> None:
+        """Notices what no single event shows: replayed events, content after the end."""
+        for chunk in chunks:
+            if chunk.text:
+                self._pieces += 1
+                if chunk.text == self._last:
+                    self._repeats += 1
+                self._last = chunk.text
+            if self._stopped and chunk.has_content:
+                self._oddities[AFTER_FINISH] = None
+            if chunk.finish_reason is not None:
+                self._stopped = True
 
     async def _step(self, until: float) -> list[Chunk]:
         data = await self._exchange.read(until)

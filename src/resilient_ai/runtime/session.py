@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, final
 
+from resilient_ai.core.assembly import ReplyBuilder
 from resilient_ai.core.deadline import CURRENT_DEADLINE, AttemptTimeout
-from resilient_ai.core.failure import FailureKind
+from resilient_ai.core.failure import FailureKind, verdict_of
 from resilient_ai.engine.call import Call
 from resilient_ai.engine.steps import Ask, Done, Ended, Pause, Step
-from resilient_ai.errors import ResilientError
+from resilient_ai.errors import ModelError, ResilientError
 from resilient_ai.messages import Chunk
-from resilient_ai.runtime.assemble import Assembly
 from resilient_ai.runtime.orchestrate import (
     CANCELLED,
     Check,
@@ -35,8 +36,9 @@ if TYPE_CHECKING:
     from resilient_ai.policies.limits import Concurrency
     from resilient_ai.runtime.driver import Driver
 
-MAX_CHUNKS_BEFORE_CONTENT: Final = 64
-"""Events without content a stream may send before its first content; a stream that only talks about itself is broken."""
+MAX_ANSWER_CHARACTERS: Final = 2 * 1024 * 1024
+"""Characters of one streamed answer, several times what the longest outputs of today's models hold. A stream without end is a fault, not
+an answer, and must not fill the memory until the deadline."""
 
 
 @final
@@ -50,7 +52,6 @@ class Session:
         "_check",
         "_chunks",
         "_driver",
-        "_empty_chunks",
         "_first_content",
         "_interrupted",
         "_judge",
@@ -85,10 +86,9 @@ class Session:
         self._ask: Ask | None = None
         self._scope: Scope | None = None
         self._source: ChunkSource | None = None
-        self._assembly: Assembly | None = None
+        self._assembly: ReplyBuilder | None = None
         self._ready: deque[Chunk] = deque()
         self._chunks = 0
-        self._empty_chunks = 0
         self._first_content: float | None = None
         self._last_content = 0.0
         self._interrupted = False
@@ -202,10 +202,9 @@ class Session:
         self._ask = step
         self._scope = scope
         self._first_content = None
-        self._empty_chunks = 0
         self._chunks = 0
         if self._assembly is None or self._on_interrupt != "continue" or not self._call.committed:
-            self._assembly = Assembly(step.hop.name, step.hop.provider)
+            self._assembly = ReplyBuilder(step.hop.name)
         until = min(step.until, step.started + scope.first_token)
         token = CURRENT_DEADLINE.set((self._driver.clock, step.until))
         try:
@@ -228,8 +227,9 @@ class Session:
             return
         if chunks is None:
             await self._end(step, scope)
-        else:
-            self._take(chunks, step)
+        elif not self._take(chunks, step):
+            await self._close_source()
+            self._settle(failed(step, scope, endless(step), self._judge))
 
     def _bound(self, step: Ask, scope: Scope, asked: float) -> tuple[float, str]:
         """The instant by which content must have come, and which clock says so."""
@@ -244,7 +244,8 @@ class Session:
             bound, phase = max(self._last_content, asked) + scope.idle, "idle"
         return (bound, phase) if bound < until else (until, "attempt")
 
-    def _take(self, chunks: Sequence[Chunk], step: Ask) -> None:
+    def _take(self, chunks: Sequence[Chunk], step: Ask) -> bool:
+        """Passes chunks on; False if the answer has become longer than any answer is."""
         assembly = self._assembly
         if assembly is None:
             raise AssertionError("chunks without an answer to put them in")
@@ -256,13 +257,9 @@ class Session:
                 self._chunks += 1
                 if self._first_content is None:
                     self._begin_content(step, now)
-            else:
-                self._empty_chunks += 1
             if self._first_content is not None:
                 self._ready.append(chunk)
-        if self._first_content is None and self._empty_chunks > MAX_CHUNKS_BEFORE_CONTENT:
-            # Left to the first-token clock: nothing of it is kept, so it costs time but no memory.
-            self._empty_chunks = MAX_CHUNKS_BEFORE_CONTENT
+        return assembly.size <= MAX_ANSWER_CHARACTERS
 
     def _begin_content(self, step: Ask, now: float) -> None:
         self._first_content = now - step.started
@@ -274,11 +271,11 @@ class Session:
 
     async def _end(self, step: Ask, scope: Scope) -> None:
         """The terminal event came."""
+        source = self._source
+        if source is None:
+            raise AssertionError("an end without a stream")
+        reply = source.completed(self._assembled(scope))
         await self._close_source()
-        assembly = self._assembly
-        if assembly is None:
-            raise AssertionError("an end without an answer")
-        reply = self._assembled(scope)
         error: Exception | None = None
         if self._check is not None:
             try:
@@ -310,13 +307,12 @@ class Session:
         self._step = self._call.settle(ended, self._driver.clock.now())
 
     def _assembled(self, scope: Scope) -> Reply:
-        if self._assembly is None:
+        if self._assembly is None or self._ask is None:
             raise AssertionError("no answer to assemble")
-        flags = scope.notes.get("flags")
         request_id = scope.notes.get("request_id")
-        return self._assembly.reply(
-            tuple(str(flag) for flag in flags) if isinstance(flags, tuple | list) else (),  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
-            request_id if isinstance(request_id, str) else None,
+        return replace(
+            self._assembly.reply(provider=self._ask.hop.provider),
+            request_id=request_id if isinstance(request_id, str) else None,
         )
 
     # --- endings ------------------------------------------------------------------------------------------------------
@@ -387,6 +383,16 @@ class Session:
         except BaseException:
             source.abandon()
             raise
+
+
+def endless(step: Ask) -> ModelError:
+    """The typed error of a stream that does not end."""
+    return ModelError(
+        f"the streamed answer is longer than {MAX_ANSWER_CHARACTERS} characters",
+        verdict=verdict_of(FailureKind.SERVER_ERROR, sent=True, reasons=("an answer without end",)),
+        model=step.hop.name,
+        provider=step.hop.provider,
+    )
 
 
 def _phased(error: Exception, narrower: bool, phase: str) -> Exception:  # noqa: FBT001 - internal, always two plain values

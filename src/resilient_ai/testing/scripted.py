@@ -276,6 +276,9 @@ class _Words:
         ]
         return [*calls, Chunk(finish_reason=reply.finish_reason, usage=reply.usage)]
 
+    def completed(self, reply: Reply) -> Reply:
+        return reply
+
     async def aclose(self) -> None:
         self.abandon()
 

@@ -52,6 +52,8 @@ def proxy_for(scheme: str, host: str) -> str | None:
     """The proxy the environment (HTTPS_PROXY, ALL_PROXY, NO_PROXY) or the system names for an origin, or None."""
     from urllib.request import getproxies, proxy_bypass
 
+    if host == "localhost" or host.startswith("127.") or host == "::1":
+        return None  # a proxy elsewhere cannot reach this machine's own servers, and must not see what is sent to them
     proxies = getproxies()
     if not proxies or proxy_bypass(host):
         return None

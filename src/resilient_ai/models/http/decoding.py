@@ -8,6 +8,8 @@ from typing import Final, final
 from resilient_ai.models.wire import Malformed, Truncated
 
 STEP_BYTES: Final = 64 * 1024
+MOST_LAYERS: Final = 2
+"""Encodings one body may be nested in; each is a chance for a bomb to grow."""
 _AUTO_HEADER: Final = 32 + zlib.MAX_WBITS
 """zlib recognises gzip and zlib headers by itself."""
 
@@ -30,12 +32,14 @@ class Inflater:
         """
         out: list[bytes] = []
         pending = data
-        while pending and not self._inflate.eof:
+        while pending:
+            if self._inflate.eof:  # another member follows: legal for gzip
+                self._inflate = zlib.decompressobj(_AUTO_HEADER)
             try:
                 piece = self._inflate.decompress(pending, STEP_BYTES)
             except zlib.error as error:
                 raise Malformed("the body is not in the content encoding it declares") from error
-            pending = self._inflate.unconsumed_tail
+            pending = self._inflate.unconsumed_tail or self._inflate.unused_data
             self._left_bytes -= len(piece)
             if self._left_bytes < 0:
                 raise Malformed("the decoded body is larger than the bound")
@@ -52,15 +56,37 @@ class Inflater:
             raise Truncated("the encoded body ends in its middle")
 
 
-def inflater(encoding: str, limit_bytes: int) -> Inflater | None:
+@final
+class Nested:
+    """Undoes several encodings, the last one applied first."""
+
+    __slots__ = ("_layers",)
+
+    def __init__(self, layers: list[Inflater]) -> None:
+        self._layers = layers
+
+    def feed(self, data: bytes) -> bytes:
+        """The decoded form of `data`. Raises as `Inflater.feed`."""
+        for layer in self._layers:
+            data = layer.feed(data)
+        return data
+
+    def end(self) -> None:
+        """The body ended. Raises as `Inflater.end`."""
+        for layer in self._layers:
+            layer.end()
+
+
+def inflater(encoding: str, limit_bytes: int) -> Inflater | Nested | None:
     """A decoder for a `content-encoding`, or None if the body is plain.
 
     Raises:
-        Malformed: The encoding was never offered.
+        Malformed: An encoding was never offered, or they are nested too deeply.
     """
-    name = encoding.strip().lower()
-    if name in ("", "identity"):
+    names = [name for part in encoding.split(",") if (name := part.strip().lower()) not in ("", "identity")]
+    if not names:
         return None
-    if name in ("gzip", "x-gzip", "deflate"):
-        return Inflater(limit_bytes)
-    raise Malformed("the body is in a content encoding that was not offered")
+    if len(names) > MOST_LAYERS or any(name not in ("gzip", "x-gzip", "deflate") for name in names):
+        raise Malformed("the body is in a content encoding that was not offered")
+    layers = [Inflater(limit_bytes) for _ in names]
+    return layers[0] if len(layers) == 1 else Nested(layers)

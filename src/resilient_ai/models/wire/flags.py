@@ -33,6 +33,19 @@ USAGE_MISSING: Final = "usage_missing"
 WRONG_MODEL: Final = "wrong_model"
 """Flag: the answer names another model than was asked."""
 
+ODD_CHARACTERS: Final = "odd_characters"
+"""Flag: the text holds NUL, a lone surrogate or a replacement character."""
+
+REPEATED: Final = "repeated"
+"""Flag: most pieces of the stream came twice in a row, as from a proxy that replays."""
+
+AFTER_FINISH: Final = "content_after_finish"
+"""Flag: content came after the finish reason: the events were out of order."""
+
+FINISH_MISSING: Final = "finish_missing"
+"""Flag: the stream ended by its marker but never said why the model stopped; it may be cut."""
+
+_ODD: Final = re.compile("[\x00\ud800-\udfff\ufffd]")
 _VARIANT: Final = re.compile(r"[:@].*$")
 _VERSION: Final = re.compile(r"-(?:\d{4}-\d{2}-\d{2}|\d{2}-\d{4}|\d{8}|\d{6}|\d{4}|\d{3}|v\d+|0|latest)$")
 
@@ -54,6 +67,8 @@ def flags_of(request: Request, reply: Reply, *, model: str | None = None) -> tup
         found[REFUSAL] = None
     elif not reply.text and not reply.tool_calls:
         found[EMPTY] = None
+    if (not reply.text.isascii() or "\x00" in reply.text) and _ODD.search(reply.text):
+        found[ODD_CHARACTERS] = None
     if any(not arguments_valid(call) for call in reply.tool_calls):
         found[TOOL_ARGUMENTS_INVALID] = None
     if reply.tool_calls and not offered(request).issuperset(call.name for call in reply.tool_calls):

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from resilient_ai.messages import JSON
 from resilient_ai.models.wire import Malformed
@@ -13,6 +14,10 @@ from resilient_ai.models.wire.jsonbody import encode
 
 USAGE_INVALID = "usage_invalid"
 """Flag: a token count was negative or no number; it is taken as unknown, so that it credits no budget."""
+
+
+MOST_TOKENS: Final = 1_000_000_000
+"""A count beyond this is a fault of the server, not a bill to believe: the largest windows hold about ten million."""
 
 
 def string(value: JSON, where: str) -> str:
@@ -93,7 +98,7 @@ def count(fields: Mapping[str, JSON], key: str, flags: list[str]) -> int | None:
         return None
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_TOKENS:
         return value
     if USAGE_INVALID not in flags:
         flags.append(USAGE_INVALID)
