@@ -18,7 +18,7 @@ from hashlib import sha256
 from http.client import HTTPConnection
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, Literal, cast
 
 from examples.triage import linear
 from examples.triage.bpe import Tokenizer
@@ -27,6 +27,7 @@ from examples.triage.data import PRIORITIES, QUEUES, Generator, Ticket, handwrit
 HERE: Final = Path(__file__).parent
 MODEL: Final = HERE / "triage.gguf"
 SCHEMA: Final = HERE / "schema.json"
+NEW_SEED: Final = 100
 FILLS_SEED: Final = 101
 PHRASINGS_SEED: Final = 102
 TIMEOUT: Final = 30.0  # seconds for one answer; a quiet machine needs 0.01
@@ -171,10 +172,14 @@ def mismatched_tokens(client: Client, model: Path, texts: Sequence[str]) -> int:
     )
 
 
-def measure(answer: Callable[[str], str], *, n: int, unseen_phrasings: bool) -> dict[str, Score]:
-    """The scores on each set of tickets; `unseen_phrasings` only means something for a build of ``--split train``."""
-    sets = {"held-out values": Generator(FILLS_SEED, "fills").tickets(n), "hand-written": handwritten()}
-    if unseen_phrasings:
+def measure(answer: Callable[[str], str], split: Literal["train", "ship"], n: int) -> dict[str, Score]:
+    """The scores of a build made from `split` on each set of tickets; only ``train`` has unseen phrasings."""
+    sets = {
+        "new tickets": Generator(NEW_SEED, split).tickets(n),
+        "held-out values": Generator(FILLS_SEED, "fills").tickets(n),
+        "hand-written": handwritten(),
+    }
+    if split == "train":
         sets["unseen phrasings"] = Generator(PHRASINGS_SEED, "phrasings").tickets(n)
     return {name: score(answer, tickets) for name, tickets in sets.items()}
 
@@ -182,14 +187,12 @@ def measure(answer: Callable[[str], str], *, n: int, unseen_phrasings: bool) -> 
 def measure_all(model: Path, held_out_build: Path | None, n: int) -> dict[str, dict[str, Score]]:
     """The scores of every build there is."""
     with serving(model) as client:
-        scores = {"triage.gguf": measure(client.answer, n=n, unseen_phrasings=False)}
+        scores = {"triage.gguf": measure(client.answer, "ship", n)}
     if held_out_build is not None:
         with serving(held_out_build) as client:
-            scores["triage, templates held out"] = measure(client.answer, n=n, unseen_phrasings=True)
-    scores["linear.npz"] = measure(linear.triage, n=n, unseen_phrasings=False)
-    scores["linear, templates held out"] = measure(
-        linear.Linear.learn("train").answer, n=n, unseen_phrasings=True
-    )
+            scores["triage, templates held out"] = measure(client.answer, "train", n)
+    scores["linear.npz"] = measure(linear.triage, "ship", n)
+    scores["linear, templates held out"] = measure(linear.Linear.learn("train").answer, "train", n)
     return scores
 
 

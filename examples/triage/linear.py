@@ -1,8 +1,8 @@
 """The baseline without a language model: hashed n-grams into a softmax for each field, in numpy.
 
 `triage` is a plain function from text to the JSON answer and can stand as the last link of a chain. On phrasings
-nobody wrote a template for it is at least as good as the GGUF model, at a hundredth of the cost; the GGUF model is
-here because it takes the path of a real language model.
+nobody wrote a template for it is as good as the GGUF model, at a thirtieth of the cost; the GGUF model is here because
+it takes the path of a real language model.
 
 ``python -m examples.triage.linear`` learns the weights again (half a minute) and writes them to ``linear.npz``.
 """
