@@ -1,0 +1,86 @@
+"""Writes api.txt: every public name with its signature and defaults, so that a change to the surface is seen in a diff.
+
+Run: python scripts/public_api.py --write
+"""
+
+from __future__ import annotations
+
+import argparse
+import enum
+import importlib
+import inspect
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+PACKAGES = (
+    "resilient_ai",
+    "resilient_ai.models",
+    "resilient_ai.testing",
+    "resilient_ai.privacy",
+    "resilient_ai.telemetry",
+    "resilient_ai.config",
+)
+PAGE = Path(__file__).parents[1] / "api.txt"
+
+
+def lines() -> Iterator[str]:
+    """The surface, one line a name or member."""
+    for package in PACKAGES:
+        module = importlib.import_module(package)
+        names = getattr(module, "__all__", None)
+        if names is None:
+            continue
+        yield f"[{package}]"
+        for name in sorted(names):
+            yield from _described(name, getattr(module, name))
+        yield ""
+
+
+def _described(name: str, value: object) -> Iterator[str]:
+    if inspect.isclass(value):
+        yield f"class {name}{_signature(value)}"
+        if issubclass(value, enum.Enum):
+            for member in value:
+                yield f"    {name}.{member.name} = {member.value!r}"
+            return
+        for member, found in sorted(vars(value).items()):
+            if member.startswith("_"):
+                continue
+            if isinstance(found, property):
+                yield f"    {name}.{member}: property"
+            elif isinstance(found, (classmethod, staticmethod)):
+                yield f"    {type(found).__name__} {name}.{member}{_signature(found.__func__)}"
+            elif inspect.isroutine(found) and not inspect.ismemberdescriptor(found):
+                yield f"    {name}.{member}{_signature(found)}"
+    elif callable(value):
+        yield f"def {name}{_signature(value)}"
+    else:
+        yield f"{name}: {type(value).__name__}"
+
+
+def _signature(value: object) -> str:
+    try:
+        text = str(inspect.signature(value))  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return "(...)"
+    text = re.sub(r"<factory>|<object object at 0x[0-9a-f]+>", "...", text)
+    text = re.sub(r" at 0x[0-9a-f]+", "", text)
+    return text.replace("'", "")
+
+
+def main() -> int:
+    """Writes or checks api.txt."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--write", action="store_true")
+    text = "\n".join(lines())
+    if parser.parse_args().write:
+        PAGE.write_text(text)
+        return 0
+    sys.stdout.write(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
