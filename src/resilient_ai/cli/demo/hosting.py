@@ -49,6 +49,8 @@ class HostedProvider:
             *self._arguments,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
+            # A session of its own: Ctrl-C at the terminal is for this process, which ends the other.
+            start_new_session=True,
         )
         try:
             async with asyncio.timeout(START_SECONDS):

@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import signal
 import socket
 import sys
 from contextlib import suppress
@@ -65,7 +64,7 @@ class Provider:
         self._clock = clock
         self._phase = phases[0]
         self._server: asyncio.Server | None = None
-        self._writers: set[asyncio.StreamWriter] = set()
+        self._conversations: set[asyncio.Task[None]] = set()
         self._held = _bound(0)
         self.port: int = self._held.getsockname()[1]
 
@@ -89,7 +88,7 @@ class Provider:
     async def open(self) -> None:
         """Listens."""
         self._server = await asyncio.start_server(
-            self._converse, sock=self._held, backlog=BACKLOG, limit=MAX_HEAD_BYTES
+            self._connected, sock=self._held, backlog=BACKLOG, limit=MAX_HEAD_BYTES
         )
 
     async def close(self) -> None:
@@ -99,21 +98,26 @@ class Provider:
         """
         if self._server is not None:
             self._server.close()
-            for writer in self._writers:
-                writer.transport.abort()
             self._server = None
+            for conversation in self._conversations:
+                conversation.cancel()
+            # Each ends with its own cancellation, which is not ours.
+            await asyncio.gather(*self._conversations, return_exceptions=True)
             self._held = _bound(self.port)
 
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        conversation = asyncio.create_task(self._converse(reader, writer))
+        self._conversations.add(conversation)
+        conversation.add_done_callback(self._conversations.discard)
+
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._writers.add(writer)
         try:
             # A client may leave at any time; that is its right, and the end of the conversation.
             with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
                 while True:
                     await self._exchange(reader, writer)
         finally:
-            self._writers.discard(writer)
-            writer.close()
+            writer.transport.abort()
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
@@ -214,8 +218,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--fast", action="store_true")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
-    # Ctrl-C at the terminal is for the parent, which ends this process by closing its standard input.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     asyncio.run(_serve(fast=options.fast, seed=options.seed))
 
 

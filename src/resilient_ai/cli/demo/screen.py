@@ -43,6 +43,7 @@ STATES: Final[dict[BreakerStateName, tuple[str, str]]] = {
     "forced-open": ("█", "red"),
     "disabled": ("·", "dim"),
 }
+_WORST_FIRST: Final[tuple[BreakerStateName, ...]] = ("forced-open", "open", "half-open", "disabled", "closed")
 _PHASES: Final = ("black on grey70", "black on grey84")
 
 
@@ -128,17 +129,20 @@ def _column(at: float, lasts: float) -> int:
 
 
 def _states(recording: Recording, now: float, lasts: float) -> tuple[BreakerStateName, ...]:
-    """The state each column so far ended in; a column in which it was open at all shows that."""
-    closed: BreakerStateName = "closed"
-    states = [closed] * (_column(now, lasts) + 1)
+    """The worst state the remote model's breaker was in, in each column so far."""
+    seen: list[set[BreakerStateName]] = [set() for _ in range(_column(now, lasts) + 1)]
+    state: BreakerStateName = "closed"
+    column = 0
     for row in recording.breaker:
         if row.asked != "remote":
             continue
-        column = _column(row.at, lasts)
-        states[column + 1 :] = [row.new] * (len(states) - column - 1)
-        if column < len(states) and (row.new != "closed" or states[column] != "open"):
-            states[column] = "open" if states[column] == "open" and row.new == "half-open" else row.new
-    return tuple(states)
+        changed = min(_column(row.at, lasts), len(seen) - 1)
+        for passed in range(column, changed + 1):
+            seen[passed].add(state)
+        state, column = row.new, changed
+    for passed in range(column, len(seen)):
+        seen[passed].add(state)
+    return tuple(next(worst for worst in _WORST_FIRST if worst in states) for states in seen)
 
 
 def draw(frame: Frame) -> RenderableType:

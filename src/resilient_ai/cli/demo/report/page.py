@@ -26,8 +26,8 @@ _LEGEND: Final = (
     ('<rect class="bar-failed" width="14" height="14"/>', "request to the remote model that failed"),
     ('<path class="arrivals" d="M0 7H14"/>', "calls that arrived"),
     ('<rect class="state closed" width="14" height="14"/>', "breaker closed"),
-    ('<rect class="state open" width="14" height="14"/>', "open"),
-    ('<rect class="state half-open" width="14" height="14"/>', "half-open: one probe at a time"),
+    ('<rect class="state open" width="14" height="14"/>', "breaker open"),
+    ('<rect class="state half-open" width="14" height="14"/>', "breaker half-open, one probe at a time"),
 )
 
 
@@ -147,10 +147,14 @@ def _breaker(run: Run) -> str:
         ]
         for row in run.breaker
     ]
-    shown = (
-        _table(["at", "model", "change", "because of", "break"], rows) if rows else "<p>It stayed closed.</p>"
+    if not rows:
+        return "<section><h2>Breaker</h2><p>It stayed closed.</p></section>"
+    first, last = run.breaker[0], run.breaker[-1]
+    return (
+        f"<section><h2>Breaker</h2><details><summary>{len(rows)} changes of state, the first at {first.at:.1f} s, "
+        f"the last at {last.at:.1f} s to {last.new}</summary>"
+        f"{_table(['at', 'model', 'change', 'because of', 'break'], rows)}</details></section>"
     )
-    return f"<section><h2>Breaker</h2>{shown}</section>"
 
 
 def _agreement(run: Run) -> str:
