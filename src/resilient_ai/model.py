@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
@@ -12,7 +11,7 @@ from resilient_ai.core.classify import classify as classify_failure
 from resilient_ai.core.clock import SYSTEM_CLOCK, seeded
 from resilient_ai.core.deadline import earliest
 from resilient_ai.core.failure import FailureKind, Verdict, verdict_of
-from resilient_ai.engine.call import Call
+from resilient_ai.engine.call import Call, next_number
 from resilient_ai.engine.plan import REASKS, Hop, Plan, check, digest
 from resilient_ai.errors import ConfigError
 from resilient_ai.messages import JSON, DataClassName, Message, Reply, Request, Tool
@@ -52,7 +51,6 @@ DEADLINE_SECONDS: Final = 120.0
 _OBJECTIONS: Final = frozenset({FailureKind.CONTENT_FILTERED, FailureKind.INVALID_OUTPUT})
 """Kinds that are flagged on the reply unless the user gives an action for them."""
 _log: Final = logging.getLogger("resilient_ai")
-_numbers: Final = itertools.count(1)
 
 
 @final
@@ -394,7 +392,7 @@ class ResilientModel:
         return Call(
             self._plan,
             request,
-            number=next(_numbers),
+            number=next_number(),
             now=now,
             until=earliest(clock, now, seconds),
             chance=self._chance,

@@ -13,6 +13,7 @@ One object serves one call, in one thread or task.
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Final, Literal, final
 
 from resilient_ai.core.failure import FailureKind, Verdict
@@ -36,6 +37,12 @@ if TYPE_CHECKING:
 
 LEAST_ATTEMPT_SECONDS: Final = 0.005
 """A slice of time shorter than this is not worth a request."""
+_numbers: Final = itertools.count(1)
+
+
+def next_number() -> int:
+    """A number for a call, unique in this process: observers tell the events of calls apart by it."""
+    return next(_numbers)
 
 
 @final
@@ -44,6 +51,7 @@ class Call:
 
     __slots__ = (
         "_asked",
+        "_barred",
         "_booked",
         "_books",
         "_chance",
@@ -80,8 +88,23 @@ class Call:
         chance: Random,
         emit: Callable[[Event], None] | None,
         operation: Literal["chat", "stream"] = "chat",
+        barred: str | None = None,
     ) -> None:
+        """Prepares one call.
+
+        Args:
+            plan: Who may be asked, and how.
+            request: What is asked.
+            number: Tells the events of this call from those of others.
+            now: When it begins.
+            until: By when it must have ended.
+            chance: Where jitter comes from.
+            emit: Who is told; None builds no events.
+            operation: How the answer is wanted.
+            barred: Why the request may not leave the first model, as the reason of the `Skip`s; None if it may.
+        """
         self._plan = plan
+        self._barred = barred
         self._books = Books(plan, number, now, until, emit)
         self._chance = chance
         self._operation: Literal["chat", "stream"] = operation
@@ -107,6 +130,11 @@ class Call:
         self._tokens: int | None = None
         self._slice: tuple[int, float, float] = (-1, 0.0, 0.0)
         """The last slice of time worked out: for which hop, at which instant, and its end."""
+
+    @property
+    def hop(self) -> Hop | None:
+        """The model the call has turned to; None before it has turned to any."""
+        return self._hop
 
     # --- the transitions ---------------------------------------------------------------------------------------------
 
@@ -193,7 +221,7 @@ class Call:
         traits = hop.traits
         if traits.context_tokens is not None and self._tokens is None:
             self._tokens = estimated_tokens(self.request)
-        reason = misfit(traits, self.request, self._tokens, self._least_context)
+        reason = self._misfit(hop)
         if reason is not None:
             return Skip(hop.name, hop.provider, reason)
         wait = hop.state.breaker.peek(now)
@@ -212,9 +240,13 @@ class Call:
 
     def _usable(self, hop: Hop, now: float) -> bool:
         """`hop` could be asked now, time aside."""
-        if misfit(hop.traits, self.request, self._tokens, self._least_context) is not None:
-            return False
-        return hop.state.breaker.peek(now) is None
+        return self._misfit(hop) is None and hop.state.breaker.peek(now) is None
+
+    def _misfit(self, hop: Hop) -> str | None:
+        """Why `hop` may not take the request at all, or None."""
+        if self._barred is not None and hop.index > 0:
+            return self._barred
+        return misfit(hop.traits, self.request, self._tokens, self._least_context)
 
     def _somebody_behind(self, hop: Hop, now: float) -> bool:
         return any(self._usable(other, now) for other in self._plan.hops[hop.index + 1 :])
@@ -297,7 +329,7 @@ class Call:
             hop
             for hop in plan.hops
             if hop.index not in self._asked
-            and misfit(hop.traits, self.request, self._tokens, self._least_context) is None
+            and self._misfit(hop) is None
             and hop.state.breaker.peek(now) is not None
         ]
         if open_hops and self.until - now >= LEAST_ATTEMPT_SECONDS and not self._last_resort:

@@ -14,7 +14,7 @@ from resilient_ai.core.failure import FailureKind, Verdict, verdict_of
 from resilient_ai.core.model import Scope
 from resilient_ai.engine.call import Call
 from resilient_ai.engine.endings import attach, bare
-from resilient_ai.engine.steps import Ask, Done, Ended, Pause
+from resilient_ai.engine.steps import Ask, Done, Ended, Pause, Step
 from resilient_ai.errors import (
     BudgetExceeded,
     CallError,
@@ -49,11 +49,35 @@ async def run(call: Call, driver: Driver, places: Concurrency, judge: Judge, che
     """
     clock = driver.clock
     call.announce(clock.now(), clock.wall())
-    reply: Reply | None = None
     try:
         await enter(call, driver, places)
+    except BaseException as error:
+        _left(call, driver, error)
+        raise
+    return await go_on(call, None, driver, places, judge, check)
+
+
+async def go_on(
+    call: Call, step: Step | None, driver: Driver, places: Concurrency, judge: Judge, check: Check | None
+) -> Reply:
+    """The answer of a call that has been announced and has a place, which is given back.
+
+    Args:
+        call: What is driven.
+        step: What the state machine said last, to somebody else; None begins.
+        driver: The colour.
+        places: Where its place is.
+        judge: Reads failures.
+        check: Validates answers.
+
+    Raises:
+        Exception: As for `run`.
+    """
+    clock = driver.clock
+    reply: Reply | None = None
+    try:
         try:
-            step = call.begin(clock.now())
+            step = call.begin(clock.now()) if step is None else step
             while True:
                 if type(step) is Ask:
                     ended = await _attempt(step, driver, judge, check)
@@ -69,19 +93,25 @@ async def run(call: Call, driver: Driver, places: Concurrency, judge: Judge, che
             raise
         finally:
             places.leave()
-    except ResilientError as error:
-        closed(call, driver, error)
-        raise
     except BaseException as error:
-        call.finish(
-            clock.now(), clock.wall(), _OTHER if isinstance(error, Exception) else CANCELLED.kind.value, None
-        )
+        _left(call, driver, error)
         raise
     if step.error is not None or reply is None:
         failure = step.error or AssertionError("a call without an answer and without an error")
         closed(call, driver, failure)
         raise failure
     return with_outcome(reply, call.finish(clock.now(), clock.wall(), None, reply))
+
+
+def _left(call: Call, driver: Driver, error: BaseException) -> None:
+    """Closes the history of a call that was left by `error`, which no model raised."""
+    if isinstance(error, ResilientError):
+        closed(call, driver, error)
+        return
+    clock = driver.clock
+    call.finish(
+        clock.now(), clock.wall(), _OTHER if isinstance(error, Exception) else CANCELLED.kind.value, None
+    )
 
 
 def with_outcome(reply: Reply, outcome: Outcome) -> Reply:

@@ -102,8 +102,11 @@ class Session:
         """Nothing more will come."""
         return self._state == "ended"
 
-    async def start(self) -> None:
+    async def start(self, step: Step | None = None) -> None:
         """Brings the stream to its first content, through retries and fallback.
+
+        Args:
+            step: What the state machine said last, for a call that was announced and has its place; None begins.
 
         Raises:
             Exception: As for a unary call.
@@ -112,8 +115,15 @@ class Session:
             return
         self._state = "open"
         clock = self._driver.clock
-        self._call.announce(clock.now(), clock.wall())
+        if step is not None:
+            self._placed = True
+            self._step = step
+        else:
+            self._call.announce(clock.now(), clock.wall())
         try:
+            if step is not None:
+                await self._fill()
+                return
             await enter(self._call, self._driver, self._places)
             self._placed = True
             self._step = self._call.begin(clock.now())
