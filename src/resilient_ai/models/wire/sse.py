@@ -18,13 +18,8 @@ from resilient_ai.models.wire.framing import SSEParser
 from resilient_ai.models.wire.jsonbody import MAX_BODY_BYTES, JSONObject, decode_object
 from resilient_ai.models.wire.reported import reported
 
-DUPLICATE_EVENTS: Final = "duplicate_events"
-"""Flag: every event came twice, as a proxy that replays its buffer does. The text may be doubled."""
-
 _NOT_CONTENT: Final = b"\xef\xbb\xbf \t\r\n"
 _FIELDS: Final = (b"data:", b"event:", b"id:", b"retry:", b":")
-_FEWEST_DUPLICATES: Final = 3
-"""One or two equal neighbours are a model that repeats itself."""
 
 
 class EventReader(Protocol):
@@ -64,12 +59,9 @@ class SSEDecoder:
     __slots__ = (
         "_body",
         "_decode_reply",
-        "_events",
-        "_last",
         "_out",
         "_parser",
         "_reader",
-        "_repeats",
         "_started",
         "complete",
     )
@@ -81,16 +73,12 @@ class SSEDecoder:
         self._out: list[Chunk] = []
         self._body: bytearray | None = None
         self._started = False
-        self._last = b""
-        self._events = 0
-        self._repeats = 0
         self.complete = False
 
     @property
     def flags(self) -> tuple[str, ...]:
         """Oddities seen so far that are no failures."""
-        doubled = self._repeats >= _FEWEST_DUPLICATES and self._repeats * 2 >= self._events - 1
-        return (*self._reader.flags, *((DUPLICATE_EVENTS,) if doubled else ()))
+        return tuple(self._reader.flags)
 
     def feed(self, data: bytes) -> list[Chunk]:
         """The chunks in `data`. See `StreamDecoder`."""
@@ -106,10 +94,6 @@ class SSEDecoder:
         for name, value, stray in self._parser.feed(data):
             if stray:
                 raise_stray(value)
-            self._events += 1
-            if value == self._last:
-                self._repeats += 1
-            self._last = value
             reader.event(name, value, out)
             if reader.complete:
                 self.complete = True

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from resilient_ai.core.assembly import ReplyBuilder
 from resilient_ai.messages import Chunk, FinishReason, Reasoning, Reply, ToolCall, ToolCallDelta, Usage
 from resilient_ai.models.wire import Codec
-from resilient_ai.models.wire.assembly import ReplyBuilder, assemble, chunks_of
+from resilient_ai.models.wire.assembly import assemble, chunks_of
 from resilient_ai.models.wire.openai_chat import OpenAIChat
 from resilient_ai.models.wire.openai_responses import OpenAIResponses
 

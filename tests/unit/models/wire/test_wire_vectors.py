@@ -9,9 +9,9 @@ from typing import TypeAlias
 
 import pytest
 
+from resilient_ai.core.assembly import ReplyBuilder
 from resilient_ai.messages import Reply
 from resilient_ai.models.wire import Codec, Malformed, ReportedError, Truncated, WireError
-from resilient_ai.models.wire.assembly import ReplyBuilder
 from resilient_ai.models.wire.openai_chat import OpenAIChat
 from resilient_ai.models.wire.openai_responses import OpenAIResponses
 

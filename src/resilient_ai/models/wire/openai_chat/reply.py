@@ -8,6 +8,7 @@ from resilient_ai.core.clock import Clock
 from resilient_ai.messages import JSON, Reasoning, Reply, ToolCall
 from resilient_ai.models.wire import Malformed, ReportedError
 from resilient_ai.models.wire.assembly import assemble
+from resilient_ai.models.wire.flags import FINISH_MISSING
 from resilient_ai.models.wire.identifiers import answer_id, call_id
 from resilient_ai.models.wire.jsonbody import decode_object, encode
 from resilient_ai.models.wire.openai_chat.names import (
@@ -22,7 +23,6 @@ from resilient_ai.models.wire.openai_chat.names import (
     write_usage,
 )
 from resilient_ai.models.wire.openai_chat.stream_read import (
-    NO_FINISH_REASON,
     OTHER_CHOICES,
     ChatReader,
     read_content,
@@ -59,7 +59,7 @@ def _reply(answer: Mapping[str, JSON], choices: list[Mapping[str, JSON]]) -> Rep
     message = mapping(choice["message"], "message")
     flags: list[str] = [OTHER_CHOICES] if len(choices) > 1 else []
     if not told:
-        flags.append(NO_FINISH_REASON)
+        flags.append(FINISH_MISSING)
     text, thought = read_content(message.get("content"))
     answer_name = label(answer.get("id")) or None
     calls = tuple(_calls(message, answer_name))

@@ -11,6 +11,7 @@ from typing import Final, final
 
 from resilient_ai.messages import JSON, Chunk, ToolCallDelta
 from resilient_ai.models.wire import Malformed, ReportedError, Truncated
+from resilient_ai.models.wire.flags import FINISH_MISSING
 from resilient_ai.models.wire.framing import MAX_EVENT_BYTES
 from resilient_ai.models.wire.identifiers import call_id
 from resilient_ai.models.wire.jsonbody import encode
@@ -29,9 +30,6 @@ from resilient_ai.models.wire.sse import event_object
 
 OTHER_CHOICES: Final = "other_choices"
 """Flag: the provider sent several answers; the first counts."""
-
-NO_FINISH_REASON: Final = "no_finish_reason"
-"""Flag: the server ended the stream properly without saying why the model stopped."""
 
 _DONE: Final = b"[DONE]"
 _OWN_NAMES: Final = frozenset(("", "message", "error"))
@@ -110,7 +108,7 @@ class ChatReader:
         if not self._seen:
             raise Malformed("the stream holds no choices")
         if not self._finished:
-            self._flag(NO_FINISH_REASON)
+            self._flag(FINISH_MISSING)
         self.complete = True
 
     def _choice(self, choice: Mapping[str, JSON], chunk: Mapping[str, JSON], out: list[Chunk]) -> None:

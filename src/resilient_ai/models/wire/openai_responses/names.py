@@ -70,6 +70,22 @@ def reasoning_text(item: Mapping[str, JSON]) -> str:
     return ""
 
 
+def message_texts(item: Mapping[str, JSON]) -> tuple[str, str]:
+    """Text and refusal of a message item."""
+    content = item.get("content")
+    if isinstance(content, str):  # a few compatible servers leave the list out
+        return content, ""
+    texts: list[str] = []
+    refusals: list[str] = []
+    for part in items(content, "output.content"):
+        kind = part.get("type")
+        if kind in ("output_text", "text"):
+            texts.append(string(part.get("text"), "output.content.text"))
+        elif kind == "refusal":
+            refusals.append(string(part.get("refusal"), "output.content.refusal"))
+    return "".join(texts), "".join(refusals)
+
+
 def read_usage(value: JSON, flags: list[str]) -> Usage:
     """Tokens of a `usage` object. Absent and senseless counts are unknown, the latter with a flag."""
     if not isinstance(value, Mapping):

@@ -17,6 +17,7 @@ from resilient_ai.models.wire.openai_responses.names import (
     UNFINISHED,
     failure,
     finish_reason,
+    message_texts,
     output_items,
     read_usage,
     reasoning_text,
@@ -25,7 +26,7 @@ from resilient_ai.models.wire.openai_responses.names import (
 )
 from resilient_ai.models.wire.openai_responses.stream_read import ResponsesReader
 from resilient_ai.models.wire.reported import reported_without_answer
-from resilient_ai.models.wire.shape import arguments_text, items, label, string
+from resilient_ai.models.wire.shape import arguments_text, label, string
 from resilient_ai.models.wire.sse import SSEDecoder, looks_like_events
 
 
@@ -53,9 +54,11 @@ def reply_of(answer: Mapping[str, JSON]) -> Reply:
     for item in output:
         kind = item.get("type")
         if kind == "message":
-            _read_message(item, texts, refusals)
+            text, refused = message_texts(item)
+            texts.append(text)
+            refusals.append(refused)
         elif kind == "function_call":
-            calls.append(read_call(item, answer.get("id"), len(calls)))
+            calls.append(_read_call(item, answer.get("id"), len(calls)))
         elif kind == "reasoning":
             thoughts.append(Reasoning(reasoning_text(item), {REASONING_ITEM: item}))
     refusal = "".join(refusals) or None
@@ -76,20 +79,7 @@ def reply_of(answer: Mapping[str, JSON]) -> Reply:
     )
 
 
-def _read_message(item: Mapping[str, JSON], texts: list[str], refusals: list[str]) -> None:
-    content = item.get("content")
-    if isinstance(content, str):  # a few compatible servers leave the list out
-        texts.append(content)
-        return
-    for part in items(content, "output.content"):
-        kind = part.get("type")
-        if kind in ("output_text", "text"):
-            texts.append(string(part.get("text"), "output.content.text"))
-        elif kind == "refusal":
-            refusals.append(string(part.get("refusal"), "output.content.refusal"))
-
-
-def read_call(item: Mapping[str, JSON], answer: JSON, index: int) -> ToolCall:
+def _read_call(item: Mapping[str, JSON], answer: JSON, index: int) -> ToolCall:
     """The call in an item of an answer."""
     name = string(item.get("name"), "function_call.name")
     return ToolCall(

@@ -11,6 +11,7 @@ from typing import Final, final
 
 from resilient_ai.messages import JSON, Chunk, ToolCallDelta
 from resilient_ai.models.wire import Malformed, ReportedError, Truncated
+from resilient_ai.models.wire.flags import REPEATED
 from resilient_ai.models.wire.identifiers import call_id
 from resilient_ai.models.wire.openai_responses.names import (
     CALL_STATE_FIELDS,
@@ -18,6 +19,7 @@ from resilient_ai.models.wire.openai_responses.names import (
     REASONING_ITEM,
     failure,
     finish_reason,
+    message_texts,
     read_usage,
     reasoning_text,
 )
@@ -26,7 +28,7 @@ from resilient_ai.models.wire.shape import arguments_text, items, label, mapping
 from resilient_ai.models.wire.sse import event_object
 
 INCONSISTENT: Final = "inconsistent_stream"
-"""Flag: the text the server calls finished is not as long as what it sent in pieces."""
+"""Flag: events out of their order, or a finished text that is not as long as its pieces together."""
 
 _Event = Mapping[str, JSON]
 
@@ -37,10 +39,12 @@ class ResponsesReader:
 
     __slots__ = (
         "_calls",
+        "_characters",
         "_counts",
         "_id",
         "_last",
         "_number",
+        "_reasoned",
         "_refused",
         "_sent",
         "_thought",
@@ -56,9 +60,11 @@ class ResponsesReader:
         self._counts = False
         self._last = b""
         self._refused = False
-        self._sent: dict[JSON, int] = {}  # output index -> characters of it handed out
-        self._thought: dict[JSON, int] = {}  # output index of reasoning -> its last part
-        self._calls: dict[JSON, int] = {}  # output index of a call -> our index
+        self._reasoned = False
+        self._characters = 0  # of text, handed out
+        self._sent: dict[int, int] = {}  # place -> characters of it handed out
+        self._thought: dict[int, int] = {}  # place of a reasoning -> its last part
+        self._calls: dict[int, int] = {}  # place of a call -> our index
 
     def event(self, name: str, data: bytes, out: list[Chunk]) -> None:
         """See `EventReader`."""
@@ -85,7 +91,7 @@ class ResponsesReader:
             case "response.output_item.added":
                 item = mapping(event.get("item"), "item")
                 if item.get("type") == "function_call":
-                    self._begin_call(event, item, out)
+                    self._begin_call(_place(event), item, out)
             case "response.output_item.done":
                 self._settle(event, mapping(event.get("item"), "item"), out)
             case "response.output_text.done":
@@ -105,7 +111,10 @@ class ResponsesReader:
         if not isinstance(number, int):
             return False
         if self._counts and number == self._number and data == self._last:
+            self._flag(REPEATED)
             return True
+        if self._counts and number < self._number:
+            self._flag(INCONSISTENT)
         self._counts = self._counts or number == self._number + 1 > 0
         self._number = number
         self._last = data
@@ -119,12 +128,13 @@ class ResponsesReader:
         delta = string(event.get("delta"), "delta")
         if delta:
             self._add(event, delta)
+            self._characters += len(delta)
             out.append(Chunk(delta))
 
     def _refusal(self, event: _Event, out: list[Chunk]) -> None:
         delta = string(event.get("delta"), "delta")
-        self._refused = True
         if delta:
+            self._refused = True
             self._add(event, delta)
             out.append(Chunk(refusal=delta))
 
@@ -133,18 +143,17 @@ class ResponsesReader:
         delta = string(event.get("delta"), "delta")
         if not delta:
             return
-        index = event.get("output_index")
+        place = _place(event)
         part = event.get("summary_index", event.get("content_index"))
-        known = self._thought.get(_key(index))
         if isinstance(part, int):
-            self._thought[_key(index)] = part
-            if known is not None and part != known:
+            if self._thought.setdefault(place, part) != part:
                 delta = PARAGRAPH + delta
+            self._thought[place] = part
         self._add(event, delta)
         out.append(Chunk(reasoning=delta))
 
     def _arguments(self, event: _Event, out: list[Chunk]) -> None:
-        index = self._calls.get(_key(event.get("output_index")))
+        index = self._calls.get(_place(event))
         delta = arguments_text(event.get("delta"), "delta")
         if index is None:
             raise Malformed("arguments came before their function call")
@@ -155,7 +164,7 @@ class ResponsesReader:
     def _check_text(self, event: _Event) -> None:
         """Notices a text that differs from its pieces, while the item has one part only."""
         text = event.get("text")
-        sent = self._sent.get(_key(event.get("output_index")), 0)
+        sent = self._sent.get(_place(event), 0)
         if isinstance(text, str) and not event.get("content_index") and sent not in (0, len(text)):
             self._flag(INCONSISTENT)
 
@@ -164,35 +173,6 @@ class ResponsesReader:
         error = failure(response)
         if error is not None:
             raise error
-        self._identify(response, out)
-
-    def _closed(self, kind: str, event: _Event, out: list[Chunk]) -> None:
-        """The last event repeats the whole answer: what no event before it gave is given now."""
-        self._lifecycle(event, out)
-        response = mapping(event.get("response"), "response")
-        output = items(response.get("output"), "output")
-        if not output and not self._sent and kind == "response.completed":
-            raise Malformed("the answer holds no output")
-        for index, item in enumerate(output):
-            if index not in self._sent:
-                self._settle({"output_index": index}, item, out)
-        usage = response.get("usage")
-        out.append(
-            Chunk(
-                finish_reason=finish_reason(
-                    {
-                        **response,
-                        "status": response.get("status") or _STATUS[kind],
-                    },
-                    called=bool(self._calls),
-                    refused=self._refused,
-                ),
-                usage=None if usage is None else read_usage(usage, self.flags),
-            )
-        )
-        self.complete = True
-
-    def _identify(self, response: _Event, out: list[Chunk]) -> None:
         identity = label(response.get("id"))
         if self._id is None:
             self._id = identity
@@ -202,8 +182,7 @@ class ResponsesReader:
         elif identity and self._id and identity != self._id:
             raise Malformed("the id of the answer changed in the middle")
 
-    def _begin_call(self, event: _Event, item: _Event, out: list[Chunk]) -> None:
-        place = _key(event.get("output_index"))
+    def _begin_call(self, place: int, item: _Event, out: list[Chunk]) -> None:
         if place in self._calls:
             raise Malformed("two function calls stand in one place")
         index = len(self._calls)
@@ -213,39 +192,81 @@ class ResponsesReader:
         self._sent[place] = len(arguments)
         told = string(item.get("call_id"), "function_call.call_id")
         opaque = {key: item[key] for key in CALL_STATE_FIELDS if item.get(key) is not None}
-        out.append(
-            Chunk(
-                tool_call=ToolCallDelta(
-                    index, told or call_id(self._id, index, name), name, arguments, opaque
-                )
-            )
-        )
+        call = ToolCallDelta(index, told or call_id(self._id, index, name), name, arguments, opaque)
+        out.append(Chunk(tool_call=call))
 
     def _settle(self, event: _Event, item: _Event, out: list[Chunk]) -> None:
-        """Gives what the finished item holds and its pieces did not."""
-        place = _key(event.get("output_index"))
+        """An item is finished: gives what it holds and its pieces did not."""
+        place = _place(event)
         sent = self._sent.get(place, 0)
         kind = item.get("type")
-        if kind == "function_call":
-            if place not in self._calls:
-                self._begin_call(event, item, out)
-            elif not sent:
-                arguments = arguments_text(item.get("arguments"), "function_call.arguments")
-                if arguments:
-                    out.append(Chunk(tool_call=ToolCallDelta(self._calls[place], arguments=arguments)))
+        if kind == "function_call" and place not in self._calls:
+            self._begin_call(place, item, out)
+        elif kind == "function_call" and not sent:
+            arguments = arguments_text(item.get("arguments"), "function_call.arguments")
+            if arguments:
+                self._sent[place] = len(arguments)
+                out.append(Chunk(tool_call=ToolCallDelta(self._calls[place], arguments=arguments)))
         elif kind == "reasoning":
+            self._reasoned = True
             out.append(Chunk(reasoning="" if sent else reasoning_text(item), opaque={REASONING_ITEM: item}))
         elif kind == "message" and not sent:
-            for part in items(item.get("content"), "item.content"):
-                text = string(part.get("text"), "item.content.text")
-                refusal = string(part.get("refusal"), "item.content.refusal")
-                if text or refusal:
-                    self._refused = self._refused or bool(refusal)
-                    out.append(Chunk(text, refusal=refusal))
-        self._sent.setdefault(place, 0)
+            self._rest_of_message(*message_texts(item), out)
+
+    def _rest_of_message(self, text: str, refusal: str, out: list[Chunk]) -> None:
+        if text:
+            self._characters += len(text)
+            out.append(Chunk(text))
+        if refusal:
+            self._refused = True
+            out.append(Chunk(refusal=refusal))
+
+    def _closed(self, kind: str, event: _Event, out: list[Chunk]) -> None:
+        """The last event, which repeats the whole answer: what no event before it gave is given now."""
+        self._lifecycle(event, out)
+        response = mapping(event.get("response"), "response")
+        self._reconcile(items(response.get("output"), "output"), out)
+        if kind == "response.completed" and not (
+            self._sent or self._characters or self._refused or self._reasoned
+        ):
+            raise Malformed("the answer holds no output")
+        told = {**response, "status": response.get("status") or _STATUS[kind]}
+        usage = response.get("usage")
+        out.append(
+            Chunk(
+                finish_reason=finish_reason(told, called=bool(self._calls), refused=self._refused),
+                usage=None if usage is None else read_usage(usage, self.flags),
+            )
+        )
+        self.complete = True
+
+    def _reconcile(self, output: list[_Event], out: list[Chunk]) -> None:
+        """Compares the whole answer with what was handed out, by length and number: servers count places differently."""
+        texts: list[str] = []
+        refusals: list[str] = []
+        calls: list[_Event] = []
+        for item in output:
+            match item.get("type"):
+                case "message":
+                    text, refusal = message_texts(item)
+                    texts.append(text)
+                    refusals.append(refusal)
+                    self._sent.setdefault(-1, 0)  # there was a message, be it empty
+                case "function_call":
+                    calls.append(item)
+                case "reasoning" if not self._reasoned:
+                    self._settle({"output_index": -1 - len(output)}, item, out)
+                case _:
+                    pass
+        whole = "".join(texts)
+        if self._characters and len(whole) != self._characters:
+            self._flag(INCONSISTENT)
+        self._rest_of_message(whole[self._characters :], "" if self._refused else "".join(refusals), out)
+        for place, item in enumerate(calls[len(self._calls) :], len(self._calls)):
+            self._begin_call(-2 - place, item, out)
 
     def _add(self, event: _Event, delta: str) -> None:
-        place = _key(event.get("output_index"))
+        place = _place(event)
         self._sent[place] = self._sent.get(place, 0) + len(delta)
 
     def _flag(self, flag: str) -> None:
@@ -253,8 +274,9 @@ class ResponsesReader:
             self.flags.append(flag)
 
 
-def _key(index: JSON) -> int:
+def _place(event: _Event) -> int:
     """The place of an item in the output; servers that stream a single item leave it out."""
+    index = event.get("output_index")
     if index is None:
         return 0
     if isinstance(index, int):
