@@ -64,9 +64,13 @@ class Expectation:
             self._adapter = TypeAdapter(cast("Any", output_type))
             schema = cast("Mapping[str, JSON]", self._adapter.json_schema())
         except PydanticUserError as error:
+            mend = (
+                "take TypedDict from typing_extensions on Python below 3.12"
+                if error.code == "typed-dict-version"
+                else "use a pydantic model, a dataclass, a TypedDict or a Literal"
+            )
             raise ConfigError(
-                f"output_type {self._name} has no JSON schema ({error.code}); use a pydantic model, a dataclass, a TypedDict or a Literal.",
-                key="output_type",
+                f"output_type {self._name} has no JSON schema; {mend}.", key="output_type"
             ) from error
         self.schema = OutputSchema(self._name, _as_object(schema))
 

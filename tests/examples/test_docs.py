@@ -1,0 +1,47 @@
+"""The documentation is in step with the code: its snippets run, its tables are the code's, its links lead somewhere."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from defaults_tables import filled
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+EXECUTED = ["policies.md", "streams.md", "output.md", "testing.md"]
+
+
+@pytest.mark.parametrize("page", EXECUTED)
+def test_the_snippets_of_a_page_run(page: str) -> None:
+    text = (ROOT / "docs" / page).read_text()
+    snippets = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert snippets
+    space: dict[str, object] = {"__name__": "snippet"}
+    for snippet in snippets:
+        exec(compile(snippet, page, "exec"), space)  # noqa: S102 - our own documentation
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_tables_of_defaults_are_the_codes(page: Path) -> None:
+    """After a change of defaults: python scripts/defaults_tables.py --write."""
+    assert filled(page.read_text()) == page.read_text()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_relative_link_leads_to_a_file(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text())
+    missing = [
+        link
+        for link in links
+        if not link.startswith(("http", "mailto")) and not (page.parent / link).exists()
+    ]
+    assert missing == []
+
+
+def test_the_snippets_of_the_readme_are_python() -> None:
+    snippets = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert len(snippets) >= 3
+    for snippet in snippets:
+        compile(snippet, "README.md", "exec")
