@@ -42,8 +42,8 @@ def _described(name: str, value: object) -> Iterator[str]:
     if inspect.isclass(value):
         yield f"class {name}{_signature(value)}"
         if issubclass(value, enum.Enum):
-            for member in value:
-                yield f"    {name}.{member.name} = {member.value!r}"
+            for option in value:
+                yield f"    {name}.{option.name} = {option.value!r}"
             return
         for member, found in sorted(vars(value).items()):
             if member.startswith("_"):
@@ -52,7 +52,7 @@ def _described(name: str, value: object) -> Iterator[str]:
                 yield f"    {name}.{member}: property"
             elif isinstance(found, (classmethod, staticmethod)):
                 yield f"    {type(found).__name__} {name}.{member}{_signature(found.__func__)}"
-            elif inspect.isroutine(found) and not inspect.ismemberdescriptor(found):
+            elif inspect.isfunction(found):
                 yield f"    {name}.{member}{_signature(found)}"
     elif callable(value):
         yield f"def {name}{_signature(value)}"

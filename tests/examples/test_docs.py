@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -14,13 +16,14 @@ EXECUTED = ["policies.md", "streams.md", "output.md", "testing.md"]
 
 
 @pytest.mark.parametrize("page", EXECUTED)
-def test_the_snippets_of_a_page_run(page: str) -> None:
+def test_the_snippets_of_a_page_run(page: str, monkeypatch: pytest.MonkeyPatch) -> None:
     text = (ROOT / "docs" / page).read_text()
     snippets = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     assert snippets
-    space: dict[str, object] = {"__name__": "snippet"}
+    module = types.ModuleType(f"snippets_of_{page.removesuffix('.md')}")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
     for snippet in snippets:
-        exec(compile(snippet, page, "exec"), space)  # noqa: S102 - our own documentation
+        exec(compile(snippet, page, "exec"), vars(module))  # noqa: S102 - our own documentation
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

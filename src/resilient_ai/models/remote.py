@@ -26,6 +26,8 @@ MAX_ERROR_BODY_BYTES: Final = 64 * 1024
 DRAIN_SECONDS: Final = 0.05
 """How long the end of a finished stream is waited for, so that its connection can be used again. A server that keeps the
 connection open after its last event costs this much and its connection, not the deadline."""
+AFTER_FINISH_SECONDS: Final = 1.0
+"""How long the usage and the end marker of a stream may take once the model has said why it stopped."""
 REPEATS_FROM: Final = 6
 """Pieces a stream must have before half of them repeating the one before is taken for a replay."""
 REQUEST_ID_HEADERS: Final = (
@@ -361,7 +363,7 @@ class _RemoteStream:
             self._oddities[REPEATED] = None
         if not self._stopped:
             self._oddities[FINISH_MISSING] = None
-        whole = replace(reply, flags=(*reply.flags, *self._oddities))
+        whole = replace(reply, flags=(*reply.flags, *self._decoder.flags, *self._oddities))
         return self._model._finished(self._request, whole, self._scope, self._dropped)  # noqa: SLF001 - same module
 
     def _watch(self, chunks: Sequence[Chunk]) -> None:
@@ -378,13 +380,24 @@ class _RemoteStream:
                 self._stopped = True
 
     async def _step(self, until: float) -> list[Chunk]:
-        data = await self._exchange.read(until)
+        data = await (self._read_end(until) if self._stopped else self._exchange.read(until))
         if data is None:
             self._done = True
             return self._decoder.end()
         chunks = self._decoder.feed(data)
         self._done = self._decoder.complete
         return chunks
+
+    async def _read_end(self, until: float) -> bytes | None:
+        """Reads on after the model has stopped: usage and the end marker are due, but an answer that is whole is not held up for them."""
+        soon = min(until, self._scope.clock.now() + AFTER_FINISH_SECONDS)
+        try:
+            if self._scope.blocking:
+                return await self._exchange.read(soon)
+            async with asyncio.timeout(AFTER_FINISH_SECONDS):
+                return await self._exchange.read(soon)
+        except (AttemptTimeout, TimeoutError, OSError):
+            return None
 
     def _typed(self, error: Exception) -> Exception:
         return self._model._typed(error, self._scope, self._exchange.headers, self._key)  # noqa: SLF001 - same module

@@ -342,6 +342,9 @@ class _PermittedStream:
         self._ended = chunks is None
         return chunks
 
+    def completed(self, reply: Reply) -> Reply:
+        return self._source.completed(reply)
+
     async def aclose(self) -> None:
         try:
             await self._source.aclose()

@@ -79,6 +79,8 @@ class StreamDecoder(Protocol):
 
     complete: bool
     """The terminal event was seen: nothing more needs to be read."""
+    flags: list[str]
+    """Oddities of the stream so far that are no failures."""
 
     def feed(self, data: bytes) -> list[Chunk]:
         """The chunks in `data`, which may end anywhere, even inside a character.
