@@ -1,0 +1,203 @@
+"""The clients that are compared, each ready to ask the same question. Everything is imported where it is used: a child pays for its own."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import tempfile
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+if TYPE_CHECKING:
+    from resilient_ai import ResilientModel
+
+Call: TypeAlias = Callable[[], object]
+AsyncCall: TypeAlias = Callable[[], Awaitable[object]]
+
+KEY: Final = "sk-not-a-key-0123456789abcdef"
+MODEL: Final = "gpt-x"
+MESSAGES: Final[Any] = [
+    {"role": "system", "content": "Answer in one sentence, and name the day."},
+    {
+        "role": "user",
+        "content": "Where is my parcel? It was sent on Monday and I need it before the weekend.",
+    },
+]
+_HEADERS: Final = {"authorization": f"Bearer {KEY}"}
+_BODY: Final = {"model": MODEL, "messages": MESSAGES}
+_DONE: Final = "[DONE]"
+
+
+# --- this library -----------------------------------------------------------------------------------------------------
+
+
+def chain(*urls: str, **options: Any) -> ResilientModel:
+    """A chain with all policies at their defaults, but for `options`."""
+    from resilient_ai import ResilientModel
+    from resilient_ai.models import OpenAIModel
+
+    return ResilientModel([OpenAIModel(MODEL, base_url=url, api_key=KEY) for url in urls], **options)
+
+
+def switch_on_telemetry() -> None:
+    """JSON log lines to a file, spans to an exporter that drops them behind a batch processor, and metrics."""
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+
+    from resilient_ai import observe
+
+    class Dropping(SpanExporter):
+        def export(self, spans: object) -> SpanExportResult:  # noqa: ARG002 - dropped
+            return SpanExportResult.SUCCESS
+
+    tracers = TracerProvider(shutdown_on_exit=False)
+    tracers.add_span_processor(BatchSpanProcessor(Dropping()))
+    handle, path = tempfile.mkstemp(suffix=".jsonl")
+    os.close(handle)
+    observation = observe(log_file=path, tracer_provider=tracers, snapshot=True)
+
+    def end() -> None:
+        observation.close()
+        tracers.shutdown()
+        os.unlink(path)  # noqa: PTH108 - pathlib is not needed for it
+
+    atexit.register(end)
+
+
+def resilient(model: ResilientModel) -> Call:
+    return lambda: model.generate(MESSAGES).text
+
+
+def resilient_async(model: ResilientModel) -> AsyncCall:
+    async def call() -> object:
+        return (await model.agenerate(MESSAGES)).text
+
+    return call
+
+
+def resilient_stream(model: ResilientModel) -> Call:
+    def call() -> object:
+        with model.stream(MESSAGES) as stream:
+            for chunk in stream:
+                _ = chunk.text
+        return stream.outcome
+
+    return call
+
+
+def resilient_stream_async(model: ResilientModel) -> AsyncCall:
+    async def call() -> object:
+        async with model.astream(MESSAGES) as stream:
+            async for chunk in stream:
+                _ = chunk.text
+        return stream.outcome
+
+    return call
+
+
+# --- the official SDK ---------------------------------------------------------------------------------------------------
+
+
+def openai(url: str, **options: Any) -> Call:
+    from openai import OpenAI
+
+    client = OpenAI(base_url=url, api_key=KEY, **options)
+    return lambda: client.chat.completions.create(model=MODEL, messages=MESSAGES).choices[0].message.content
+
+
+def openai_async(url: str, **options: Any) -> AsyncCall:
+    from openai import AsyncOpenAI
+
+    client = AsyncOpenAI(base_url=url, api_key=KEY, **options)
+
+    async def call() -> object:
+        answer = await client.chat.completions.create(model=MODEL, messages=MESSAGES)
+        return answer.choices[0].message.content
+
+    return call
+
+
+def openai_stream(url: str) -> Call:
+    from openai import OpenAI
+
+    client = OpenAI(base_url=url, api_key=KEY)
+
+    def call() -> object:
+        for chunk in client.chat.completions.create(model=MODEL, messages=MESSAGES, stream=True):
+            _ = chunk.choices[0].delta.content
+        return None
+
+    return call
+
+
+def openai_stream_async(url: str) -> AsyncCall:
+    from openai import AsyncOpenAI
+
+    client = AsyncOpenAI(base_url=url, api_key=KEY)
+
+    async def call() -> object:
+        async for chunk in await client.chat.completions.create(model=MODEL, messages=MESSAGES, stream=True):
+            _ = chunk.choices[0].delta.content
+        return None
+
+    return call
+
+
+# --- the HTTP client alone ----------------------------------------------------------------------------------------------
+
+
+def httpx(url: str, library: str) -> Call:
+    """`library` is `httpx` or `httpx2`: they have the same interface."""
+    client = _client(library, "Client")
+    where = f"{url}/chat/completions"
+    return lambda: client.post(where, json=_BODY).json()["choices"][0]["message"]["content"]
+
+
+def httpx_async(url: str, library: str) -> AsyncCall:
+    client = _client(library, "AsyncClient")
+    where = f"{url}/chat/completions"
+
+    async def call() -> object:
+        return (await client.post(where, json=_BODY)).json()["choices"][0]["message"]["content"]
+
+    return call
+
+
+def httpx_stream(url: str, library: str) -> Call:
+    client = _client(library, "Client")
+    where = f"{url}/chat/completions"
+
+    def call() -> object:
+        with client.stream("POST", where, json={**_BODY, "stream": True}) as response:
+            for line in response.iter_lines():
+                _ = _delta(line)
+        return None
+
+    return call
+
+
+def httpx_stream_async(url: str, library: str) -> AsyncCall:
+    client = _client(library, "AsyncClient")
+    where = f"{url}/chat/completions"
+
+    async def call() -> object:
+        async with client.stream("POST", where, json={**_BODY, "stream": True}) as response:
+            async for line in response.aiter_lines():
+                _ = _delta(line)
+        return None
+
+    return call
+
+
+def _client(library: str, kind: str) -> Any:
+    from importlib import import_module
+
+    return getattr(import_module(library), kind)(headers=_HEADERS, timeout=60.0)
+
+
+def _delta(line: str) -> object:
+    field, _, data = line.partition(": ")
+    if field != "data" or data == _DONE:
+        return None
+    return json.loads(data)["choices"][0]["delta"].get("content")
