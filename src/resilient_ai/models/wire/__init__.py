@@ -79,8 +79,11 @@ class StreamDecoder(Protocol):
 
     complete: bool
     """The terminal event was seen: nothing more needs to be read."""
-    flags: list[str]
-    """Oddities of the stream so far that are no failures."""
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """Oddities of the stream so far that are no failures."""
+        ...
 
     def feed(self, data: bytes) -> list[Chunk]:
         """The chunks in `data`, which may end anywhere, even inside a character.

@@ -14,12 +14,12 @@ from typing import Final, NamedTuple, final
 
 from resilient_ai.models.wire import Malformed
 
-MAX_LINE_BYTES: Final = 4 * 1024 * 1024
+MAX_LINE_BYTES: Final = 2 * 1024 * 1024
 """The longest line taken. A line is a whole event in practice, and the longest honest one is the closing event of a
 Responses stream, which repeats instructions, tools and all output: 128,000 output tokens of escaped text are about 2 MB.
 """
 
-MAX_EVENT_BYTES: Final = 8 * 1024 * 1024
+MAX_EVENT_BYTES: Final = 4 * 1024 * 1024
 """The most data one event may collect over several `data:` lines."""
 
 _BOM: Final = b"\xef\xbb\xbf"
