@@ -42,7 +42,7 @@ _UNKNOWN: Final = Triage("feedback", "normal")
 
 @final
 class Provider:
-    """The server. One event loop; `open` and `close` move it in and out of reach.
+    """The server. One event loop; `open` and `withdraw` move it in and out of reach, `close` ends it.
 
     Args:
         phases: What it goes through; it begins in the first.
@@ -81,7 +81,7 @@ class Provider:
         """Behaves as `phase` says from now on. Requests being answered are answered."""
         self._phase = phase
         if phase.fault == "refuse":
-            await self.close()
+            await self.withdraw()
         elif self._server is None:
             await self.open()
 
@@ -91,19 +91,24 @@ class Provider:
             self._connected, sock=self._held, backlog=BACKLOG, limit=MAX_HEAD_BYTES
         )
 
-    async def close(self) -> None:
+    async def withdraw(self) -> None:
         """Closes the listening socket and every connection; a connect is refused from now on.
 
         The port is bound again at once, without listening, so that nobody else is given it in the meantime.
         """
+        await self.close()
+        self._held = _bound(self.port)
+
+    async def close(self) -> None:
+        """Closes the listening socket, every connection and the port."""
         if self._server is not None:
             self._server.close()
             self._server = None
-            for conversation in self._conversations:
-                conversation.cancel()
-            # Each ends with its own cancellation, which is not ours.
-            await asyncio.gather(*self._conversations, return_exceptions=True)
-            self._held = _bound(self.port)
+        self._held.close()
+        for conversation in self._conversations:
+            conversation.cancel()
+        # Each ends with its own cancellation, which is not ours.
+        await asyncio.gather(*self._conversations, return_exceptions=True)
 
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         conversation = asyncio.create_task(self._converse(reader, writer))

@@ -82,6 +82,7 @@ def _facts(run: Run, summary: Summary) -> dict[str, str]:
     return {
         "latency": f"p50 {_s(summary.p50)}, p95 {_s(summary.p95)}, p99 {_s(summary.p99)}, longest {_s(summary.longest)}; "
         f"the deadline was {run.deadline:g} s",
+        **({"untyped": ", ".join(sorted(set(run.untyped)))} if run.untyped else {}),
         "requests": f"{summary.attempts} sent, {summary.attempts_per_call:.2f} for each call",
         "breaker": f"{len(changes)} changes, at seconds: {', '.join(moves)}" if moves else "stayed closed",
         "queues": f"on this device {_agreed(device.queue, device.answers)}; remote "

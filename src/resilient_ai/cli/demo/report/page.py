@@ -71,12 +71,18 @@ def _opening(run: Run, summary: Summary) -> str:
         else f"{escape(run.remote)} was asked as it is, without a script."
     )
     late = "none of them late" if not summary.late else f"{summary.late} late"
-    failed = "None failed" if not summary.failed else f"{summary.failed} failed, each with a typed error"
+    failed = "None failed" if not summary.failed else f"{summary.failed} failed, {_how_typed(run)}"
     return (
         f"<header><p class='kicker'>resilient-ai demo</p><h1>{summary.answered} of {summary.calls} calls answered, "
         f"{late}</h1><p class='lead'>{what} {failed}; the model on this device gave {summary.degraded} of the answers. "
         f"Every call had one deadline of {run.deadline:g} s over all attempts, pauses and models.</p></header>"
     )
+
+
+def _how_typed(run: Run) -> str:
+    if not run.untyped:
+        return "each with a typed error"
+    return f"{len(run.untyped)} of them with an error that is not the library's: {_listed(sorted(set(run.untyped)))}"
 
 
 def _tiles(run: Run, summary: Summary) -> str:
