@@ -1,4 +1,4 @@
-"""Undoes a content encoding under a bound: a bomb is refused by what it becomes, not by what it weighs."""
+"""Undoes a content encoding under two bounds: a bomb is refused by what it becomes, and is never held whole."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Final, final
 from resilient_ai.models.wire import Malformed, Truncated
 
 STEP_BYTES: Final = 64 * 1024
+"""Decoded bytes given at a time. A few kilobytes of a bomb become megabytes; they are decoded only as they are asked for."""
 MOST_LAYERS: Final = 2
 """Encodings one body may be nested in; each is a chance for a bomb to grow."""
 _AUTO_HEADER: Final = 32 + zlib.MAX_WBITS
@@ -16,35 +17,39 @@ _AUTO_HEADER: Final = 32 + zlib.MAX_WBITS
 
 @final
 class Inflater:
-    """Decodes gzip or deflate as it comes. `limit_bytes` bounds the decoded whole."""
+    """Decodes gzip or deflate as it comes, in steps. `limit_bytes` bounds the decoded whole."""
 
-    __slots__ = ("_inflate", "_left_bytes")
+    __slots__ = ("_inflate", "_left_bytes", "_pending")
 
     def __init__(self, limit_bytes: int) -> None:
         self._inflate = zlib.decompressobj(_AUTO_HEADER)
         self._left_bytes = limit_bytes
+        self._pending = b""
 
-    def feed(self, data: bytes) -> bytes:
-        """The decoded form of `data`.
+    def push(self, data: bytes) -> None:
+        """Takes the next encoded bytes."""
+        self._pending += data
+
+    def pull(self) -> bytes:
+        """The next decoded bytes, at most `STEP_BYTES` of them; none when more has to be pushed.
 
         Raises:
-            Malformed: It is not in that encoding, or becomes more than the bound.
+            Malformed: The bytes are not in that encoding, or become more than the bound.
         """
-        out: list[bytes] = []
-        pending = data
-        while pending:
+        while self._pending:
             if self._inflate.eof:  # another member follows: legal for gzip
                 self._inflate = zlib.decompressobj(_AUTO_HEADER)
             try:
-                piece = self._inflate.decompress(pending, STEP_BYTES)
+                piece = self._inflate.decompress(self._pending, STEP_BYTES)
             except zlib.error as error:
                 raise Malformed("the body is not in the content encoding it declares") from error
-            pending = self._inflate.unconsumed_tail or self._inflate.unused_data
+            self._pending = self._inflate.unconsumed_tail or self._inflate.unused_data
             self._left_bytes -= len(piece)
             if self._left_bytes < 0:
                 raise Malformed("the decoded body is larger than the bound")
-            out.append(piece)
-        return b"".join(out)
+            if piece:
+                return piece
+        return b""
 
     def end(self) -> None:
         """The body ended.
@@ -58,23 +63,31 @@ class Inflater:
 
 @final
 class Nested:
-    """Undoes several encodings, the last one applied first."""
+    """Undoes one encoding inside another, as `Inflater` does one."""
 
-    __slots__ = ("_layers",)
+    __slots__ = ("_inner", "_outer")
 
-    def __init__(self, layers: list[Inflater]) -> None:
-        self._layers = layers
+    def __init__(self, limit_bytes: int) -> None:
+        self._outer = Inflater(limit_bytes)
+        self._inner = Inflater(limit_bytes)
 
-    def feed(self, data: bytes) -> bytes:
-        """The decoded form of `data`. Raises as `Inflater.feed`."""
-        for layer in self._layers:
-            data = layer.feed(data)
-        return data
+    def push(self, data: bytes) -> None:
+        """Takes the next encoded bytes."""
+        self._outer.push(data)
+
+    def pull(self) -> bytes:
+        """The next decoded bytes. Raises as `Inflater.pull`."""
+        while not (piece := self._inner.pull()):
+            halfway = self._outer.pull()
+            if not halfway:
+                return b""
+            self._inner.push(halfway)
+        return piece
 
     def end(self) -> None:
         """The body ended. Raises as `Inflater.end`."""
-        for layer in self._layers:
-            layer.end()
+        self._outer.end()
+        self._inner.end()
 
 
 def inflater(encoding: str, limit_bytes: int) -> Inflater | Nested | None:
@@ -88,5 +101,4 @@ def inflater(encoding: str, limit_bytes: int) -> Inflater | Nested | None:
         return None
     if len(names) > MOST_LAYERS or any(name not in ("gzip", "x-gzip", "deflate") for name in names):
         raise Malformed("the body is in a content encoding that was not offered")
-    layers = [Inflater(limit_bytes) for _ in names]
-    return layers[0] if len(layers) == 1 else Nested(layers)
+    return Inflater(limit_bytes) if len(names) == 1 else Nested(limit_bytes)

@@ -10,11 +10,12 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, cast, final
 from urllib.parse import urlsplit
 
+from resilient_ai.core.deadline import AttemptTimeout
 from resilient_ai.errors import ConfigError
 from resilient_ai.models.http.aio_net import AioBackend
 from resilient_ai.models.http.blocking_net import ClampedBackend
 from resilient_ai.models.http.connect import engine, make_pool
-from resilient_ai.models.http.decoding import inflater
+from resilient_ai.models.http.decoding import Inflater, Nested, inflater
 from resilient_ai.models.http.scoped import CURRENT, UNTIL
 from resilient_ai.models.wire import Malformed
 
@@ -45,7 +46,7 @@ class Response:
 class Exchange:
     """An answer that is coming in. Closed exactly once by whoever opened it."""
 
-    __slots__ = ("_close", "_inflate", "_left_bytes", "_pieces", "_scope", "headers", "status")
+    __slots__ = ("_close", "_encoding", "_inflate", "_left_bytes", "_pieces", "_scope", "headers", "status")
 
     def __init__(
         self, scope: Scope, status: int, headers: dict[str, str], pieces: object, close: object
@@ -56,7 +57,8 @@ class Exchange:
         self._pieces = pieces
         self._close = close
         self._left_bytes = MAX_STREAM_BYTES
-        self._inflate = inflater(headers.get("content-encoding", ""), MAX_STREAM_BYTES)
+        self._inflate: Inflater | Nested | None = None
+        self._encoding: str | None = headers.get("content-encoding")
 
     async def read(self, until: float) -> bytes | None:
         """The next decoded bytes (perhaps none of them), or None at the end of the body.
@@ -68,25 +70,36 @@ class Exchange:
             Malformed, Truncated: The encoding is broken or the bound is passed.
             Exception: What the connection raised.
         """
+        if self._encoding is not None:
+            self._inflate = inflater(self._encoding, MAX_STREAM_BYTES)
+            self._encoding = None
+        if self._inflate is None:
+            data = await self._receive(until)
+            if data is not None:
+                self._left_bytes -= len(data)
+                if self._left_bytes < 0:
+                    raise Malformed("the body is larger than the bound")
+            return data
+        while not (piece := self._inflate.pull()):
+            data = await self._receive(until)
+            if data is None:
+                self._inflate.end()
+                return None
+            self._inflate.push(data)
+        # Decoding waits for nothing, so no timer can end it: look at the clock instead.
+        if self._scope.clock.now() > until:
+            raise AttemptTimeout
+        return piece
+
+    async def _receive(self, until: float) -> bytes | None:
         tokens = CURRENT.set(self._scope), UNTIL.set(until)
         try:
             if self._scope.blocking:
-                data = next(cast("Iterator[bytes]", self._pieces), None)
-            else:
-                data = await anext(cast("AsyncIterator[bytes]", self._pieces), None)
+                return next(cast("Iterator[bytes]", self._pieces), None)
+            return await anext(cast("AsyncIterator[bytes]", self._pieces), None)
         finally:
             CURRENT.reset(tokens[0])
             UNTIL.reset(tokens[1])
-        if data is None:
-            if self._inflate is not None:
-                self._inflate.end()
-            return None
-        if self._inflate is not None:
-            return self._inflate.feed(data)
-        self._left_bytes -= len(data)
-        if self._left_bytes < 0:
-            raise Malformed("the body is larger than the bound")
-        return data
 
     async def body(self, limit_bytes: int) -> bytes:
         """The rest of the body.
