@@ -20,6 +20,7 @@ from opentelemetry.metrics import (
 )
 
 from resilient_ai.core import events
+from resilient_ai.runtime import observers
 from resilient_ai.telemetry import names, redaction
 from resilient_ai.telemetry.calls import MAX_CALLS, Calls
 
@@ -135,6 +136,8 @@ class _Instruments:
         meter.create_observable_counter(row.name, [_redactions], row.unit, row.description)
         row = _ROWS[names.METRIC_REDACTION_ERRORS]
         meter.create_observable_counter(row.name, [_redaction_errors], row.unit, row.description)
+        row = _ROWS[names.METRIC_OBSERVER_ERRORS]
+        meter.create_observable_counter(row.name, [_observer_errors], row.unit, row.description)
 
 
 _made: WeakKeyDictionary[MeterProvider, _Instruments] = WeakKeyDictionary()
@@ -386,3 +389,10 @@ def _redactions(_options: CallbackOptions) -> Iterable[Observation]:
 
 def _redaction_errors(_options: CallbackOptions) -> Iterable[Observation]:
     return [Observation(redaction.counts()[1])]
+
+
+def _observer_errors(_options: CallbackOptions) -> Iterable[Observation]:
+    return [
+        Observation(count, {names.OBSERVER: redaction.clean(observer)})
+        for observer, count in observers.failures().items()
+    ]

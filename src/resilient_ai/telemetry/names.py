@@ -86,6 +86,7 @@ VALIDATION_NAME: Final = "resilient_ai.validation.name"
 VALIDATION_RESULT: Final = "resilient_ai.validation.result"
 VALIDATION_ACTION: Final = "resilient_ai.validation.action"
 CURRENCY: Final = "resilient_ai.currency"
+OBSERVER: Final = "resilient_ai.observer"
 
 # --- Span events -----------------------------------------------------------------------------------------------------
 EVENT_SKIPPED: Final = "resilient_ai.model_skipped"
@@ -113,6 +114,7 @@ METRIC_ALERTS: Final = "resilient_ai.alerts"
 METRIC_COST: Final = "resilient_ai.cost"
 METRIC_REDACTIONS: Final = "resilient_ai.redactions"
 METRIC_REDACTION_ERRORS: Final = "resilient_ai.redaction.errors"
+METRIC_OBSERVER_ERRORS: Final = "resilient_ai.observer.errors"
 
 SECONDS_BUCKETS: Final = tuple(0.01 * 2**n for n in range(16))
 """0.01 s doubling to 327.68 s: the conventions' boundaries, which end at 81.92 s, and two more for long generations."""
@@ -389,6 +391,13 @@ METRICS: Final = (
         "{error}",
         (),
         "Values replaced as a whole because the redactor failed on them.",
+    ),
+    MetricRow(
+        METRIC_OBSERVER_ERRORS,
+        "counter",
+        "{error}",
+        (OBSERVER,),
+        "Events an observer raised on: a log line, a span or a record of yours that is missing.",
     ),
 )
 

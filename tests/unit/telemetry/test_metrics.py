@@ -10,6 +10,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import HistogramDataPoint, InMemoryMetricReader, NumberDataPoint
 
 from resilient_ai.core import events
+from resilient_ai.runtime import observers
 from resilient_ai.telemetry import Metrics, names
 from unit.telemetry import story
 from unit.telemetry.story import Story
@@ -251,6 +252,21 @@ def test_a_provider_that_is_dropped_is_not_kept_alive_by_its_instruments() -> No
     del metered
     gc.collect()
     assert gone() is None
+
+
+def test_an_observer_that_raises_is_counted_by_its_name(metered: Metered) -> None:
+    def audit_of_this_test(_: events.Event) -> None:
+        raise OSError
+
+    metered.observe(story.answered())
+    told = story.answered()
+    for event in told:
+        observers.emit((audit_of_this_test,), event)
+    counts = {
+        str(labels["resilient_ai.observer"]).rpartition(".")[2]: value
+        for labels, value, _ in metered.read()["resilient_ai.observer.errors"]
+    }
+    assert counts["audit_of_this_test"] == len(told)
 
 
 def test_nothing_is_left_of_calls_that_ended(metered: Metered) -> None:

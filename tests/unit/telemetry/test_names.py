@@ -60,6 +60,7 @@ def test_the_names_of_metrics_their_units_and_labels_are_pinned() -> None:
         "resilient_ai.cost": ("counter", "1", f"{who} resilient_ai.currency"),
         "resilient_ai.redactions": ("counter", "{value}", ""),
         "resilient_ai.redaction.errors": ("counter", "{error}", ""),
+        "resilient_ai.observer.errors": ("counter", "{error}", "resilient_ai.observer"),
     }
 
 
