@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import threading
 import weakref
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -18,6 +19,8 @@ from resilient_ai.models.http.connect import engine, make_pool
 from resilient_ai.models.http.decoding import Inflater, Nested, inflater
 from resilient_ai.models.http.scoped import CURRENT, UNTIL
 from resilient_ai.models.wire import Malformed
+from resilient_ai.privacy.key_names import is_sensitive
+from resilient_ai.privacy.known_values import register
 
 if TYPE_CHECKING:
     from resilient_ai.core.model import Scope
@@ -28,6 +31,10 @@ MAX_STREAM_BYTES: Final = 256 * 1024 * 1024
 """Decoded bytes of a whole stream: a backstop, the answer itself is bounded where it is put together."""
 MAX_HEADERS: Final = 200
 """Headers of an answer that are read; providers send about 24."""
+_HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE: Final = re.compile(
+    r"(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?"
+)
 
 
 @final
@@ -163,7 +170,7 @@ class Transport:
             the attempt has left, but, without our sockets below it, a blocking call is not bounded as a whole.
 
     Raises:
-        ConfigError: `base_url` is not an http(s) address without credentials and query.
+        ConfigError: `base_url` is not an http(s) address without credentials and query, or a header cannot be sent.
     """
 
     def __init__(
@@ -188,6 +195,7 @@ class Transport:
         self._base = base_url.rstrip("/")
         self._uds = uds
         self._client = http_client
+        _check_headers(headers)
         host = parts.netloc.encode("ascii")
         plain = {"host": None, "accept-encoding": b"identity", "content-type": b"application/json"}
         self._headers: list[tuple[bytes, bytes]] = [(b"host", host)]
@@ -268,6 +276,11 @@ class Transport:
         if pool is not None:
             await cast("Any", pool).aclose()
         self.close()
+
+    def __del__(self) -> None:
+        # A model that is dropped takes its idle blocking connections with it; asynchronous ones end with their loop.
+        if getattr(self, "_pool", None) is not None and self._pid == os.getpid():
+            self.close()
 
     async def _open(
         self, method: str, path: str, body: bytes | None, scope: Scope, headers: Mapping[str, str] | None
@@ -374,6 +387,24 @@ async def _close_firmly(exchange: Exchange) -> None:
     except BaseException:
         exchange.abandon()
         raise
+
+
+def _check_headers(headers: Mapping[str, str]) -> None:
+    """Refuses what the HTTP library would refuse at the first request, because it does so by quoting the value.
+
+    Raises:
+        ConfigError: A header cannot be sent; the text names it.
+    """
+    for name, value in headers.items():
+        if not _HEADER_NAME.fullmatch(name):
+            raise ConfigError("headers holds a name that is not one of HTTP's.", key="headers")
+        if not _HEADER_VALUE.fullmatch(value):
+            raise ConfigError(
+                f"The value of the header {name!r} holds a line break, a control character or one outside Latin-1.",
+                key="headers",
+            )
+        if is_sensitive(name):
+            register(value)
 
 
 def _head(raw: list[tuple[bytes, bytes]]) -> dict[str, str]:

@@ -1,0 +1,229 @@
+"""The HTTP seam on real sockets: reuse, clients of the caller's own, proxies, keys, forks, loops."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import threading
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from resilient_ai import ConfigError, ModelError, ResilientModel, Retry
+from resilient_ai.models import OpenAIModel, canned
+from resilient_ai.testing import FaultServer, RealCallBlocked, block_real_calls
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[FaultServer]:
+    with FaultServer() as running:
+        yield running
+
+
+def chain(url: str, http_client: object | None = None) -> ResilientModel:
+    model = OpenAIModel("gpt-x", base_url=url, api_key="sk-a", http_client=http_client)
+    return ResilientModel([model], retry=Retry(base=0.01))
+
+
+def connections(server: FaultServer, session: str) -> int:
+    return len({one.connection for one in server.requests(session)})
+
+
+def test_calls_and_streams_reuse_one_connection(server: FaultServer) -> None:
+    model = chain(server.url(session="reuse"))
+    for _ in range(3):
+        assert model.generate("q").text == server.text
+        assert model.stream("q").reply().text == server.text
+    assert connections(server, "reuse") == 1
+    model.close()
+
+
+def test_asynchronous_calls_and_streams_reuse_one_connection(server: FaultServer) -> None:
+    model = chain(server.url(session="areuse"))
+
+    async def main() -> None:
+        for _ in range(3):
+            assert (await model.agenerate("q")).text == server.text
+            assert (await model.astream("q").reply()).text == server.text
+        await model.aclose()
+
+    asyncio.run(main())
+    assert connections(server, "areuse") == 1
+
+
+def test_one_model_serves_two_loops_and_a_thread(server: FaultServer) -> None:
+    model = chain(server.url(session="loops"))
+
+    async def once() -> str:
+        try:
+            return (await model.agenerate("q")).text
+        finally:
+            await model.aclose()
+
+    texts = [asyncio.run(once()), asyncio.run(once()), model.generate("q").text]
+    assert texts == [server.text] * 3
+    model.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_forked_child_opens_connections_of_its_own(server: FaultServer) -> None:
+    model = chain(server.url(session="fork"))
+    model.generate("q")
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.write(writer, model.generate("q").text.encode())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as pipe:
+        assert pipe.read() == server.text
+    os.waitpid(child, 0)
+    assert model.generate("q").text == server.text
+    assert connections(server, "fork") == 2
+    model.close()
+
+
+def test_a_callers_own_client_is_used_and_left_open(server: FaultServer) -> None:
+    with httpx.Client(headers={"x-mine": "yes"}) as client:
+        model = chain(server.url(session="mine"), http_client=client)
+        assert model.generate("q").text == server.text
+        assert model.stream("q").reply().text == server.text
+        model.close()
+        assert not client.is_closed
+    assert {one.header("x-mine") for one in server.requests("mine")} == {"yes"}
+
+
+def test_a_callers_own_asynchronous_client_is_used(server: FaultServer) -> None:
+    async def main() -> None:
+        async with httpx.AsyncClient() as client:
+            model = chain(server.url(session="amine"), http_client=client)
+            assert (await model.agenerate("q")).text == server.text
+            assert (await model.astream("q").reply()).text == server.text
+
+    asyncio.run(main())
+
+
+def test_a_client_of_the_wrong_kind_is_one_clear_error(server: FaultServer) -> None:
+    with httpx.Client() as client:
+        model = chain(server.url(), http_client=client)
+        with pytest.raises(ConfigError, match="Use generate or stream"):
+            asyncio.run(model.agenerate("q"))
+
+
+def test_a_callers_own_client_follows_no_redirect(server: FaultServer) -> None:
+    with httpx.Client(follow_redirects=True) as client:
+        model = chain(server.url("redirect-cross-origin", session="follow"), http_client=client)
+        with pytest.raises(ModelError):
+            model.generate("q")
+    assert server.requests("leak") == []
+
+
+def test_a_proxy_of_the_environment_is_asked_and_its_password_told_to_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    heard: list[bytes] = []
+
+    def answer() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            heard.append(connection.recv(65536))
+            connection.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    monkeypatch.setenv("http_proxy", f"http://user:hunter2hunter2@127.0.0.1:{listener.getsockname()[1]}")
+    model = ResilientModel(
+        [OpenAIModel("gpt-x", base_url="http://provider.invalid/v1", api_key="sk-a")], retry=Retry(attempts=1)
+    )
+    with pytest.raises(ModelError) as caught:
+        model.generate("q")
+    thread.join()
+    listener.close()
+    model.close()
+    assert heard[0].startswith(b"POST http://provider.invalid/v1/chat/completions")
+    assert "hunter2" not in "".join(
+        map(str, (caught.value, repr(caught.value), caught.value.__notes__, caught.value.__cause__))
+    )
+
+
+def test_a_dead_proxy_is_a_connection_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://user:hunter2hunter2@127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    model = ResilientModel(
+        [OpenAIModel("gpt-x", base_url="http://provider.invalid/v1", api_key="sk-a")], retry=Retry(attempts=1)
+    )
+    with pytest.raises(ModelError, match="connection"):
+        model.generate("q")
+    model.close()
+
+
+@pytest.mark.parametrize(
+    "url", ["ftp://x", "provider.com/v1", "https://user:pw@host/v1", "https://host/v1?key=1", ""]
+)
+def test_an_unusable_address_is_refused_at_construction(url: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        OpenAIModel("gpt-x", base_url=url or "https://", api_key="sk-a")
+    assert "pw" not in str(caught.value)
+
+
+def test_a_missing_key_is_refused_at_construction(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    with pytest.raises(ConfigError, match="OPENAI_API_KEY"):
+        OpenAIModel("gpt-x")
+    assert OpenAIModel("local", base_url="http://127.0.0.1:1/v1").name == "local"
+
+
+def test_unknown_models_are_refused_with_the_nearest_provider() -> None:
+    with pytest.raises(ConfigError, match="openai:gpt-5"):
+        ResilientModel(["opnai:gpt-5"])
+    with pytest.raises(ConfigError, match="provider:name"):
+        ResilientModel(["gpt-5"])
+    with pytest.raises(ConfigError, match="int cannot answer"):
+        ResilientModel([3])  # type: ignore[list-item]
+
+
+def test_a_suite_can_be_kept_off_the_network(server: FaultServer) -> None:
+    real = ResilientModel([OpenAIModel("gpt-x", api_key="sk-a"), canned("hidden")])
+    with block_real_calls():
+        with pytest.raises(RealCallBlocked, match=r"api\.openai\.com"):
+            real.generate("q")
+        assert chain(server.url()).generate("q").text == server.text
+
+
+def test_cancelling_an_asynchronous_call_closes_its_connection(server: FaultServer) -> None:
+    model = chain(server.url("stall-no-response", session="cancel"))
+
+    async def main() -> None:
+        task = asyncio.create_task(model.agenerate("q"))
+        while not server.requests("cancel"):
+            await asyncio.wait([task], timeout=0.005)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await asyncio.to_thread(server.wait_for_hang_up, "cancel")
+        await model.aclose()
+
+    asyncio.run(main())
+
+
+def test_leaving_a_stream_early_closes_its_connection(server: FaultServer) -> None:
+    model = chain(server.url("slow-drip:0.2", session="leave"))
+    with model.stream("q") as stream:
+        next(stream)
+    server.wait_for_hang_up("leave")
+    reply = stream.reply()
+    assert server.text.startswith(reply.text)
+    assert reply.outcome is not None
+    assert reply.outcome.attempts[0].verdict == "abandoned"
+    model.close()
