@@ -52,7 +52,12 @@ def run(
         attempts,
         tuple(breaker),
         PHASES,
-        (Sample(0.0, 300.0), Sample(5.0, 120.0), Sample(10.0, 150.0)),
+        (
+            Sample(0.0, 300.0),
+            Sample(3.0, 200.0, held=True),
+            Sample(4.0, 120.0),
+            Sample(10.0, 150.0, held=True),
+        ),
         {"remote": Agreement(2, 2, 1), "on-device": Agreement(2, 1, 1)},
         tuple(untyped),
         "chain 'demo'\n  deadline < 4 s",

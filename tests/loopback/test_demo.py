@@ -315,7 +315,7 @@ def test_the_report_is_one_file_that_loads_nothing(demo: Demo) -> None:
     assert "http://" not in report
     assert "https://" not in report
     assert re.findall(r"<(?:script|link|img|iframe|object|embed|base)\b|@import|\bsrc=|\bhref=", report) == []
-    assert set(re.findall(r"url\(([^)]*)\)", report)) == {"#hatch"}
+    assert set(re.findall(r"url\(([^)]*)\)", report)) == {"#hatch", "#wait"}
     assert sorted(path.name for path in (demo.folder / "out").iterdir()) == [
         "log.jsonl",
         "report.html",

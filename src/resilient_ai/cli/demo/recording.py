@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from resilient_ai.cli.demo.tickets import Triage
     from resilient_ai.core.clock import Clock
     from resilient_ai.core.events import BreakerStateName, Event
+    from resilient_ai.health import ModelHealth
     from resilient_ai.messages import Attempt
 
 Place: TypeAlias = Literal["remote", "on-device"]
@@ -95,10 +96,17 @@ class PhaseRow:
 @final
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """How things stood at an instant."""
+    """How the remote model stood at an instant.
+
+    Attributes:
+        at: The instant.
+        budget: Tokens left in its retry budget.
+        held: Its breaker was closed, and it was left alone because a 429 had asked for it.
+    """
 
     at: float
     budget: float
+    held: bool = False
 
 
 @final
@@ -156,9 +164,10 @@ class Recording:
         self._end_phase(now)
         self.phases.append(PhaseRow(name, title, now))
 
-    def sample(self, budget: float) -> None:
-        """Notes how things stand."""
-        self.samples.append(Sample(self.seconds, budget))
+    def sample(self, remote: ModelHealth) -> None:
+        """Notes how the remote model stands."""
+        held = remote.breaker == "closed" and remote.retry_after is not None
+        self.samples.append(Sample(self.seconds, remote.budget, held))
 
     def finish(self) -> None:
         """The run is over."""

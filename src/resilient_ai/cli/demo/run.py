@@ -147,7 +147,7 @@ async def _warm(model: Model, ticket: Ticket) -> None:
 async def _keep_showing(model: ResilientModel, recording: Recording, show: Show) -> None:
     while True:
         health = model.health()
-        recording.sample(health.models[0].budget)
+        recording.sample(health.models[0])
         show(recording, health)
         await SYSTEM_CLOCK.asleep(SAMPLE_SECONDS)
 

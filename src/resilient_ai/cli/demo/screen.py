@@ -43,6 +43,7 @@ STATES: Final[dict[BreakerStateName, tuple[str, str]]] = {
     "forced-open": ("█", "red"),
     "disabled": ("·", "dim"),
 }
+HELD: Final = ("╌", "yellow")
 _WORST_FIRST: Final[tuple[BreakerStateName, ...]] = ("forced-open", "open", "half-open", "disabled", "closed")
 _PHASES: Final = ("black on grey70", "black on grey84")
 
@@ -59,6 +60,7 @@ class Frame:
         remote, on_device, failed: Calls by how they ended, for each column of the timeline.
         late: Calls that ended after their deadline.
         states: The breaker's state in each column so far.
+        held: In which of them the remote model was left alone, as a 429 had asked.
         changes: The last breaker changes, in words.
         recent: Median and 95th percentile of the last seconds.
         whole: Median, 95th percentile and longest of the whole run.
@@ -76,6 +78,7 @@ class Frame:
     failed: tuple[int, ...]
     late: int
     states: tuple[BreakerStateName, ...]
+    held: tuple[bool, ...]
     changes: tuple[str, ...]
     recent: tuple[float | None, float | None]
     whole: tuple[float | None, float | None, float | None]
@@ -111,6 +114,7 @@ def frame_of(recording: Recording, health: ChainHealth, *, lasts: float) -> Fram
         tuple(columns[None]),
         sum(call.late for call in recording.calls),
         _states(recording, now, lasts),
+        _held(recording, now, lasts),
         tuple(
             f"{row.at:5.1f} s  {row.old} → {row.new}  ({row.reason.replace('_', ' ')})"
             for row in recording.breaker[-CHANGES:]
@@ -143,6 +147,13 @@ def _states(recording: Recording, now: float, lasts: float) -> tuple[BreakerStat
     for passed in range(column, len(seen)):
         seen[passed].add(state)
     return tuple(next(worst for worst in _WORST_FIRST if worst in states) for states in seen)
+
+
+def _held(recording: Recording, now: float, lasts: float) -> tuple[bool, ...]:
+    columns = [False] * (_column(now, lasts) + 1)
+    for sample in recording.samples:
+        columns[min(_column(sample.at, lasts), len(columns) - 1)] |= sample.held
+    return tuple(columns)
 
 
 def draw(frame: Frame) -> RenderableType:
@@ -184,8 +195,8 @@ def _timeline(frame: Frame) -> RenderableType:
     ):
         grid.add_row(Text(label, style), Text(sparkline(counts, tallest), style), str(sum(counts)))
     strip = Text()
-    for state in frame.states:
-        strip.append(*STATES[state])
+    for state, held in zip(frame.states, frame.held, strict=True):
+        strip.append(*(HELD if held and state == "closed" else STATES[state]))
     grid.add_row(Text("breaker", "dim"), strip, "")
     return grid
 
@@ -196,7 +207,8 @@ def _phase_strip(frame: Frame) -> Text:
         begin = _column(phase.at, frame.lasts)
         end = _column(frame.at if phase.end is None else phase.end, frame.lasts)
         width = end - begin + (phase.end is None)
-        strip.append(f" {phase.name}"[:width].ljust(width), _PHASES[number % 2])
+        name = f" {phase.name}" if width > len(phase.name) else phase.name[:width]
+        strip.append(name.ljust(width), _PHASES[number % 2])
     return strip
 
 

@@ -46,6 +46,12 @@ def test_the_strip_shows_each_state_of_the_remote_model_s_breaker_and_of_no_othe
     assert states == {"closed": 2, "open": 1, "half-open": 1}
 
 
+def test_the_strip_shows_when_the_remote_model_was_left_alone_for_a_429() -> None:
+    first, last = _drawn(chart(demo_runs.run()), "held")
+    assert float(first.get("width", "")) == pytest.approx(1066 / 10, abs=0.1)
+    assert float(last.get("width", "")) == 0
+
+
 def test_the_stretches_of_the_breaker_fill_the_whole_time() -> None:
     svg = chart(demo_runs.run())
     rects = [element for name in ("closed", "open", "half-open") for element in _drawn(svg, f"state {name}")]
@@ -110,7 +116,7 @@ def test_the_page_is_balanced_and_loads_nothing(*, scripted: bool) -> None:
     balance.feed(html)
     assert balance.open == []
     assert re.findall(r"https?://|<script|<link|<img|@import|src=", html) == []
-    assert set(re.findall(r"url\(([^)]*)\)", html)) == {"#hatch"}
+    assert set(re.findall(r"url\(([^)]*)\)", html)) == {"#hatch", "#wait"}
 
 
 def test_the_page_says_first_what_came_of_the_run() -> None:

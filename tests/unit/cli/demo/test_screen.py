@@ -33,8 +33,10 @@ def _recording() -> Recording:
     clock = ManualClock()
     recording = Recording(clock)
     recording.enter("healthy", "answers in time")
-    recording.sample(300.0)
-    clock.advance(5.0)
+    recording.sample(_health(budget=300.0).models[0])
+    clock.advance(2.0)
+    recording.sample(_health(retry_after=1.0).models[0])
+    clock.advance(3.0)
     recording.enter("stall", "takes requests and never answers")
     clock.advance(5.0)
     recording.calls.extend(demo_runs.CALLS)
@@ -87,6 +89,12 @@ def test_a_column_shows_the_worst_state_the_breaker_was_in() -> None:
     assert frame.states[0] == "closed"
     assert frame.states[int(5.1 / 20 * COLUMNS)] == "open"
     assert frame.states[-1] == "closed"
+
+
+def test_the_strip_shows_when_the_remote_model_was_left_alone_for_a_429() -> None:
+    frame = _frame()
+    assert [column for column, held in enumerate(frame.held) if held] == [int(2 / 20 * COLUMNS)]
+    assert any("───╌───" in line for line in _shown(frame))
 
 
 def test_the_breaker_of_another_model_does_not_show() -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from resilient_ai.cli.demo.figures import Run
-    from resilient_ai.cli.demo.recording import BreakerRow, CallRow
+    from resilient_ai.cli.demo.recording import BreakerRow, CallRow, Sample
 
 WIDTH: Final = 1160
 LEFT: Final = 84
@@ -58,7 +58,9 @@ class _Chart:
         )
         yield (
             '<defs><pattern id="hatch" width="5" height="5" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
-            '<rect class="hatch-ground" width="5" height="5"/><path class="hatch-line" d="M0 0V5"/></pattern></defs>'
+            '<rect class="hatch-ground" width="5" height="5"/><path class="hatch-line" d="M0 0V5"/></pattern>'
+            '<pattern id="wait" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
+            '<rect class="wait-ground" width="6" height="6"/><path class="wait-line" d="M0 0V6"/></pattern></defs>'
         )
         yield from self._phases()
         yield from self._latency()
@@ -119,7 +121,9 @@ class _Chart:
 
     def _breaker(self) -> Iterator[str]:
         top, bottom = BREAKER
-        yield f'<text class="panel" x="{LEFT}" y="{top - 8}">breaker of the remote model</text>'
+        yield (
+            f'<text class="panel" x="{LEFT}" y="{top - 8}">breaker of the remote model, and the waits its 429s asked for</text>'
+        )
         for state, start, end, why in _stretches(self._run.breaker, self._seconds):
             left, right = self._x(start), self._x(end)
             label = _fitting(state, right - left - 8)
@@ -132,6 +136,13 @@ class _Chart:
                     else ""
                 )
                 + "</g>"
+            )
+
+        for start, end in held(self._run.samples):
+            left, right = self._x(start), self._x(end)
+            yield (
+                f"<g><title>left alone for {end - start:.1f} s from {start:.1f} s, as Retry-After asked</title>"
+                f'<rect class="held" x="{left:.1f}" y="{top}" width="{right - left:.1f}" height="{bottom - top}"/></g>'
             )
 
     def _rate(self) -> Iterator[str]:
@@ -189,6 +200,21 @@ class _Chart:
         )
         points = " ".join(f"{self._x(sample.at):.1f},{y(sample.budget):.1f}" for sample in samples)
         yield f'<polyline class="budget" points="{points}"/>'
+
+
+def held(samples: Sequence[Sample]) -> list[tuple[float, float]]:
+    """When the remote model was left alone for a 429, as stretches from the first sample that says so to the first that does not."""
+    stretches: list[tuple[float, float]] = []
+    since: float | None = None
+    for sample in samples:
+        if sample.held and since is None:
+            since = sample.at
+        elif not sample.held and since is not None:
+            stretches.append((since, sample.at))
+            since = None
+    if since is not None:
+        stretches.append((since, samples[-1].at))
+    return stretches
 
 
 def _mark(call: CallRow, x: float, y: float) -> str:

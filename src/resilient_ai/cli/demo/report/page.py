@@ -28,6 +28,7 @@ _LEGEND: Final = (
     ('<rect class="state closed" width="14" height="14"/>', "breaker closed"),
     ('<rect class="state open" width="14" height="14"/>', "breaker open"),
     ('<rect class="state half-open" width="14" height="14"/>', "breaker half-open, one probe at a time"),
+    ('<rect class="held" width="14" height="14"/>', "left alone, as Retry-After asked"),
 )
 
 
@@ -88,7 +89,7 @@ def _how_typed(run: Run) -> str:
 def _tiles(run: Run, summary: Summary) -> str:
     tiles = [
         ("answered", f"{summary.answered}", f"of {summary.calls} calls"),
-        ("late", f"{summary.late}", f"more than {LATE_SECONDS:g} s past {run.deadline:g} s"),
+        ("late", f"{summary.late}", f"beyond {run.deadline:g} s + {LATE_SECONDS:g} s"),
         ("median", _seconds(summary.p50), "of all calls"),
         ("p95", _seconds(summary.p95), f"p99 {_seconds(summary.p99)}"),
         ("longest", _seconds(summary.longest), f"deadline {run.deadline:g} s"),
