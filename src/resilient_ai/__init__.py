@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from resilient_ai.adopt import unwrap, wrap
     from resilient_ai.core.classify import classify
     from resilient_ai.core.clock import Clock, Random
     from resilient_ai.core.deadline import remaining_seconds
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "adopt": ("unwrap", "wrap"),
     "core.classify": ("classify",),
     "core.clock": ("Clock", "Random"),
     "core.deadline": ("remaining_seconds",),
@@ -160,6 +162,8 @@ __all__ = [
     "redact",
     "redact_log",
     "remaining_seconds",
+    "unwrap",
+    "wrap",
 ]
 
 

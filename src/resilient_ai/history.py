@@ -2,13 +2,42 @@
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Callable
+from typing import Final
+
 from resilient_ai.messages import Outcome
+
+_known: Final[dict[int, tuple[weakref.ref[object], Outcome | Callable[[], Outcome | None]]]] = {}
+"""By identity: the objects of an SDK define equality but no hash, and must not be changed to hold what is ours."""
 
 
 def outcome_of(result: object) -> Outcome | None:
-    """How the call went that gave `result`: a reply, a stream, an exception, or an object of a wrapped SDK. None if it is no result of ours."""
+    """How the call went that gave `result`: a reply, a stream, an exception, or an object of a wrapped SDK. None if it is no result of ours.
+
+    The outcome of a stream is known once it has ended.
+    """
+    entry = _known.get(id(result))
+    if entry is not None and entry[0]() is result:
+        told = entry[1]
+        return told if isinstance(told, Outcome) else told()
     for name in ("outcome", "__resilient_outcome__"):
         outcome = getattr(result, name, None)
         if isinstance(outcome, Outcome):
             return outcome
     return None
+
+
+def remember(result: object, outcome: Outcome | Callable[[], Outcome | None] | None) -> None:
+    """Makes `outcome` (or what it returns when it is asked for) the answer of `outcome_of(result)`, as long as `result` lives.
+
+    `result` stays as it is. An object that takes no weak reference (a string, a tuple) cannot be remembered.
+    """
+    if outcome is None:
+        return
+    key = id(result)
+    try:
+        reference = weakref.ref(result, lambda _: _known.pop(key, None))
+    except TypeError:
+        return
+    _known[key] = (reference, outcome)

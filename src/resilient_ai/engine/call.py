@@ -136,6 +136,11 @@ class Call:
         """The model the call has turned to; None before it has turned to any."""
         return self._hop
 
+    @property
+    def attempts(self) -> int:
+        """Attempts that have ended."""
+        return len(self._books.attempts)
+
     # --- the transitions ---------------------------------------------------------------------------------------------
 
     def announce(self, now: float, wall: float) -> None:

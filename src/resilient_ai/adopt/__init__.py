@@ -1,0 +1,153 @@
+"""`wrap`: resilience for the client an application already has.
+
+The client stays what it was (the same object, attributes, types and exceptions), and every call of it gets the deadline, the retries, the
+breaker and the fallback of the policy. Whoever answers, the SDK makes its own objects of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from resilient_ai.adopt import hooks
+from resilient_ai.adopt.policy import Policy, settings_of
+from resilient_ai.errors import ConfigError
+
+if TYPE_CHECKING:
+    import os
+
+    from resilient_ai.core.clock import Clock, Random
+    from resilient_ai.core.events import Observer
+    from resilient_ai.core.model import Model
+    from resilient_ai.messages import DataClassName
+    from resilient_ai.model import ClassifyHook
+    from resilient_ai.output import OutputCheck
+    from resilient_ai.policies.breaker import Breaker
+    from resilient_ai.policies.budget import RetryBudget
+    from resilient_ai.policies.fallback import WhenAllOpen
+    from resilient_ai.policies.limits import Limits
+    from resilient_ai.policies.retry import Retry
+    from resilient_ai.policies.timeouts import Timeouts
+
+__all__ = ["Policy", "policy_of", "unwrap", "wrap"]
+
+ClientT = TypeVar("ClientT")
+
+
+def wrap(
+    client: ClientT,
+    *,
+    fallback: str | Model | Callable[..., object] | Iterable[str | Model | Callable[..., object]] = (),
+    deadline: float | None = None,
+    retry: Retry | None = None,
+    timeouts: Timeouts | None = None,
+    breaker: Breaker | None = None,
+    budget: RetryBudget | None = None,
+    limits: Limits | None = None,
+    reserve: float | None = None,
+    on: Mapping[str, str] | None = None,
+    when_all_open: WhenAllOpen | None = None,
+    checks: Sequence[OutputCheck] | None = None,
+    observers: Sequence[Observer] | None = None,
+    classify: ClassifyHook | None = None,
+    data_class: DataClassName | None = None,
+    name: str | None = None,
+    clock: Clock | None = None,
+    chance: Random | None = None,
+    chain: str | None = None,
+    config: str | os.PathLike[str] | None = None,
+) -> ClientT:
+    """Makes the SDK client `client` resilient, in place, and returns it.
+
+    Wrapping it again replaces the policy. Copies made of it (`with_options`) and resources taken from it follow the policy too. Not safe
+    while calls of the client are under way.
+
+    Args:
+        client: A client of openai (Azure's too), anthropic, groq or together, blocking or asynchronous.
+        fallback: Who answers, in order, when the client's own provider does not.
+        deadline: Seconds a call may take, over all attempts, pauses and models. None sets no deadline: the client's own timeouts stand.
+        retry: How often the provider is asked again; None takes the client's own `max_retries`.
+        timeouts: The clocks of one attempt; None takes the client's own.
+        breaker: When the provider is left alone.
+        budget: How many retries all callers of a model may spend together.
+        limits: How much is sent at a time.
+        reserve: Seconds kept for each fallback while the ones before it are tried; None learns them.
+        on: What to do per failure kind instead of the default: `retry`, `next`, `raise` or `wait`.
+        when_all_open: What to do when every breaker is open.
+        checks: Called with every answer.
+        observers: Called with every event of this client, besides those `observe()` switched on.
+        classify: Reads an exception before the library does.
+        data_class: How sensitive what this client sends is; fallbacks not cleared for it are skipped.
+        name: The policy's name in telemetry.
+        clock: Where time comes from; None is the system's.
+        chance: Where jitter comes from; None is seeded by the system.
+        chain: A chain of the configuration file; what is not given here comes from it, its models too, but those at the client's own host.
+        config: The configuration file; None looks for it.
+
+    Raises:
+        ConfigError: `client` cannot be adopted, or the policies contradict each other.
+    """
+    from resilient_ai.adopt.primary import Primary
+
+    if not hooks.fits(client):
+        raise ConfigError(
+            f"A {type(client).__module__}.{type(client).__qualname__} cannot be wrapped. Clients of openai (AzureOpenAI too), anthropic, "
+            "groq and together can; for anything else decorate the function that calls it with @resilient, or put it in a chain.",
+            key="client",
+        )
+    options: dict[str, Any] = {
+        "deadline": deadline,
+        "reserve": reserve,
+        "retry": retry,
+        "timeouts": timeouts,
+        "breaker": breaker,
+        "budget": budget,
+        "limits": limits,
+        "on": on,
+        "when_all_open": when_all_open,
+        "checks": checks,
+        "observers": observers,
+        "classify": classify,
+        "data_class": data_class,
+        "name": name,
+        "clock": clock,
+        "chance": chance,
+    }
+    anybody: Primary = hooks.primary_of(client, "any", "any")
+    settings = settings_of(
+        fallback,
+        chain,
+        config,
+        anybody.traits.server_address,
+        {key: value for key, value in options.items() if value is not None},
+    )
+    sdk_client: Any = client
+    policy = Policy(settings, anybody, attempts=max(0, int(sdk_client.max_retries)) + 1)
+    unwrap(client)
+    hooks.adopt(client, policy)
+    return client
+
+
+def unwrap(client: ClientT) -> ClientT:
+    """Gives `client` back its own behaviour, and returns it. Does nothing to a client that is not wrapped."""
+    if _is_wrapped(client):
+        hooks.release(client)
+    return client
+
+
+def policy_of(client: object) -> Policy:
+    """The policy a wrapped client follows: `policy_of(client).explain("gpt-5.2")`, `.health(...)`.
+
+    Raises:
+        ConfigError: `client` is not wrapped.
+    """
+    if not _is_wrapped(client):
+        raise ConfigError(
+            f"This {type(client).__qualname__} is not wrapped; call wrap(client) first.", key="client"
+        )
+    policy: Policy = getattr(type(client), hooks.POLICY)
+    return policy
+
+
+def _is_wrapped(client: object) -> bool:
+    return hooks.POLICY in vars(type(client))

@@ -1,0 +1,151 @@
+"""Bytes an SDK takes for its provider's: responses and body streams of whatever HTTP library it is built on.
+
+Neither httpx nor httpx2 is imported: the library is the one the SDK's own request comes from.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from datetime import timedelta
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final, final
+
+if TYPE_CHECKING:
+    from resilient_ai.core.clock import Clock
+    from resilient_ai.messages import Reply
+
+_ENCODING_HEADERS: Final = frozenset({"content-encoding", "content-length", "transfer-encoding"})
+"""What no longer holds once a body has been decoded."""
+
+
+def family_of(request: Any) -> Any:
+    """The HTTP library a request belongs to: the module `httpx` or `httpx2`."""
+    return sys.modules[type(request).__module__.partition(".")[0]]
+
+
+def is_read(response: Any) -> bool:
+    """The body is in memory."""
+    try:
+        response.content  # noqa: B018 - reading it is the question
+    except family_of(response.request).ResponseNotRead:
+        return False
+    return True
+
+
+def response_of(request: Any, *, headers: Mapping[str, str], content: bytes, seconds: float) -> Any:
+    """A whole response, as if the provider had sent it."""
+    response = family_of(request).Response(200, headers=dict(headers), content=content, request=request)
+    response.elapsed = timedelta(seconds=seconds)
+    return response
+
+
+def streamed_response(request: Any, *, headers: Mapping[str, str], stream: Any, like: Any = None) -> Any:
+    """A response whose body is `stream`; `like` is the provider's own where it is the one that answers."""
+    family = family_of(request)
+    if like is None:
+        return family.Response(200, headers=dict(headers), stream=stream, request=request)
+    kept = [
+        (name, value) for name, value in like.headers.multi_items() if name.lower() not in _ENCODING_HEADERS
+    ]
+    response = family.Response(
+        like.status_code, headers=kept, stream=stream, request=request, extensions=like.extensions
+    )
+    response.history = like.history
+    return response
+
+
+def headers_of(reply: Reply, content_type: str, number: int) -> dict[str, str]:
+    """The headers of an answer somebody else gave. They tell who it was."""
+    identity = reply.request_id or f"resilient-{number}"
+    attempts = 0 if reply.outcome is None else len(reply.outcome.attempts)
+    return {
+        "content-type": content_type,
+        "x-request-id": identity,
+        "request-id": identity,
+        "x-resilient-provider": reply.provider,
+        "x-resilient-attempts": str(attempts),
+    }
+
+
+def body_stream(request: Any, pull: Callable[[], Any], close: Callable[[], Any], *, blocking: bool) -> Any:
+    """A body that is pulled piece by piece; b"" is skipped, None ends it.
+
+    Args:
+        request: A request of the library the stream is for.
+        pull: Gives the next piece; awaited unless `blocking`.
+        close: Ends the source; awaited unless `blocking`.
+        blocking: The colour.
+    """
+    family = family_of(request)
+    return _kind(family.SyncByteStream if blocking else family.AsyncByteStream, blocking)(pull, close)
+
+
+@lru_cache(maxsize=8)
+def _kind(base: type, blocking: bool) -> Any:  # noqa: FBT001 - a cache key
+    return type("GuardedStream", (_Blocking if blocking else _Asynchronous, base), {})
+
+
+class _Blocking:
+    def __init__(self, pull: Callable[[], Any], close: Callable[[], Any]) -> None:
+        self._pull = pull
+        self._close = close
+
+    def __iter__(self) -> Iterator[bytes]:
+        while (piece := self._pull()) is not None:
+            if piece:
+                yield piece
+
+    def close(self) -> None:
+        self._close()
+
+
+class _Asynchronous:
+    def __init__(self, pull: Callable[[], Any], close: Callable[[], Any]) -> None:
+        self._pull = pull
+        self._close = close
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while (piece := await self._pull()) is not None:
+            if piece:
+                yield piece
+
+    async def aclose(self) -> None:
+        await self._close()
+
+
+def bound(response: Any, until: float, clock: Clock) -> None:
+    """Ends the reading of a blocking response at the instant `until`, however slowly its body drips.
+
+    A read timeout runs anew for every byte; this looks at the clock between two reads.
+    """
+    source = response.stream
+    timeout = family_of(response.request).ReadTimeout
+
+    def pieces() -> Iterator[bytes]:
+        for piece in source:
+            if clock.now() > until:
+                raise timeout("the time of the attempt is up", request=response.request)
+            yield piece
+
+    pull = pieces()
+    response.stream = body_stream(response.request, lambda: next(pull, None), source.close, blocking=True)
+
+
+@final
+class RemainingTime(dict[str, Any]):
+    """The timeouts of a blocking request, read phase by phase as it goes on, each time cut to what is left.
+
+    The transport asks for each phase when it begins. Fixed numbers would give connecting and reading the whole of the remaining time each.
+    """
+
+    def __init__(self, given: Mapping[str, Any], until: float, clock: Clock) -> None:
+        super().__init__(given)
+        self._until = until
+        self._clock = clock
+
+    def get(self, phase: str, default: Any = None) -> Any:
+        """Seconds the phase may take."""
+        left = max(0.001, self._until - self._clock.now())
+        given = super().get(phase, default)
+        return left if given is None else min(given, left)

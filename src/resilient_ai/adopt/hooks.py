@@ -1,0 +1,257 @@
+"""The hooks of the Stainless SDKs (openai, anthropic, groq, together): a subclass for one live client.
+
+The client's class is replaced by a subclass made for it, so that the client stays itself: the same object, `isinstance` and name,
+resources taken before route through it, and copies of it (`with_options`) are made from the same class and carry the policy.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from resilient_ai.adopt.dialects import codec_of, model_in, resource_of
+from resilient_ai.adopt.passage import Passage
+from resilient_ai.adopt.primary import CURRENT, Primary
+from resilient_ai.adopt.sdk import Sdk
+from resilient_ai.adopt.wire_faults import sdk_of
+from resilient_ai.runtime.blocking import drive
+
+if TYPE_CHECKING:
+    from resilient_ai.adopt.policy import Policy
+    from resilient_ai.messages import JSON
+
+NEEDED: Final = (
+    "request",
+    "_process_response",
+    "_prepare_options",
+    "_build_request",
+    "_maybe_override_cast_to",
+)
+"""Without these there is no way in. The retry hooks may be missing: then the SDK's own retries stand."""
+
+POLICY: Final = "_resilient_policy"
+BASE: Final = "_resilient_base"
+
+
+def fits(client: object) -> bool:
+    """`client` is built on the core these SDKs share."""
+    return all(callable(getattr(client, name, None)) for name in NEEDED) and sdk_of(type(client)) is not None
+
+
+def adopt(client: Any, policy: Policy) -> None:
+    """Makes `client` follow `policy`."""
+    base: type[Any] = type(client)
+    blocking = not inspect.iscoroutinefunction(base.request)
+    namespace: dict[str, Any] = {
+        "__module__": base.__module__,
+        "__qualname__": base.__qualname__,
+        "__doc__": base.__doc__,
+        POLICY: policy,
+        BASE: base,
+        "request": _request(base, policy, blocking=blocking),
+        **_hooks(base, blocking=blocking),
+    }
+    shadow = client.__dict__.get("request")
+    client.__class__ = type(base.__name__, (base,), namespace)
+    if shadow is not None:
+        # An instrumentation put itself in front of the class, where it would hide the subclass.
+        client.__dict__["request"] = _Shadow(client, shadow, policy, blocking=blocking)
+
+
+def release(client: Any) -> None:
+    """Undoes `adopt`."""
+    shadow = client.__dict__.get("request")
+    if isinstance(shadow, _Shadow):
+        client.__dict__["request"] = shadow.hidden
+    client.__class__ = getattr(type(client), BASE)
+
+
+class _Shadow:
+    """Stands where an instrumentation's `request` stood on the client itself, and sends through that."""
+
+    def __init__(self, client: Any, hidden: Callable[..., Any], policy: Policy, *, blocking: bool) -> None:
+        self._client = client
+        self.hidden = hidden
+        self._policy = policy
+        self._blocking = blocking
+
+    def __call__(self, cast_to: Any, options: Any, *, stream: bool = False, stream_cls: Any = None) -> Any:
+        passage = _passage(
+            self._client,
+            self._policy,
+            self.hidden,
+            cast_to,
+            options,
+            stream=stream,
+            stream_cls=stream_cls,
+            blocking=self._blocking,
+        )
+        return drive(passage.carry()) if self._blocking else passage.carry()
+
+
+def _request(base: type[Any], policy: Policy, *, blocking: bool) -> Callable[..., Any]:
+    def sent(client: Any, cast_to: Any, options: Any, stream: bool, stream_cls: Any) -> Passage:  # noqa: FBT001 - the SDK's own
+        return _passage(
+            client,
+            policy,
+            base.request.__get__(client),
+            cast_to,
+            options,
+            stream=stream,
+            stream_cls=stream_cls,
+            blocking=blocking,
+        )
+
+    def request(
+        self: Any, cast_to: Any, options: Any, *, stream: bool = False, stream_cls: Any = None
+    ) -> Any:
+        return drive(sent(self, cast_to, options, stream, stream_cls).carry())
+
+    async def arequest(
+        self: Any, cast_to: Any, options: Any, *, stream: bool = False, stream_cls: Any = None
+    ) -> Any:
+        return await sent(self, cast_to, options, stream, stream_cls).carry()
+
+    chosen = request if blocking else arequest
+    chosen.__name__ = "request"
+    return chosen
+
+
+def _passage(
+    client: Any,
+    policy: Policy,
+    send: Callable[..., Any],
+    cast_to: Any,
+    options: Any,
+    *,
+    stream: bool,
+    stream_cls: Any,
+    blocking: bool,
+) -> Passage:
+    base = getattr(type(client), BASE)
+    codec = codec_of(options.method, options.url)
+    body = _body(options) if codec is not None else {}
+    if codec is not None and not body:
+        codec = None  # not JSON: nothing of ours could read it
+    name = resource_of(options.url) if codec is None else model_in(codec, options.url, body)
+    primary = primary_of(client, name, None if codec is None else codec.format)
+    retries = options.get_max_retries(client.max_retries)
+    attempts = retries + 1 if isinstance(retries, int) and retries >= 0 else 1
+    chain = policy.chain(primary, attempts=attempts, alone=codec is None)
+    sdk = Sdk(
+        sdk_of(base),
+        client,
+        send,
+        base._process_response.__get__(client),  # noqa: SLF001 - the SDK's own hook
+        cast_to,
+        options,
+        stream=stream,
+        stream_cls=stream_cls,
+    )
+    return Passage(policy, chain, primary, codec, body, sdk, blocking=blocking)
+
+
+def primary_of(client: Any, name: str, wire: str | None) -> Primary:
+    """The model `name` behind `client`, with what identifies its state."""
+    key = getattr(client, "api_key", None) or getattr(client, "auth_token", None)
+    text = key if isinstance(key, str) else f"{id(key)}"
+    credential = hashlib.sha256(text.encode()).hexdigest()[:8] if key else "none"
+    return Primary(name, sdk_of(type(client)).__name__, str(client.base_url), credential, wire)
+
+
+def _body(options: Any) -> Mapping[str, JSON]:
+    given = options.json_data
+    if not isinstance(given, Mapping):
+        return {}
+    extra = options.extra_json
+    return {**given, **extra} if isinstance(extra, Mapping) else cast("Mapping[str, JSON]", given)
+
+
+def _hooks(base: type[Any], *, blocking: bool) -> dict[str, Any]:
+    """The SDK's own hooks, each going on to the SDK's where no call of this client is under way."""
+    hooks: dict[str, Any] = {}
+
+    def sync_prepare(self: Any, options: Any) -> Any:
+        options = base._prepare_options(self, options)  # noqa: SLF001 - the hook being overridden
+        passage = _current(self)
+        return options if passage is None else passage.prepared(options)
+
+    async def async_prepare(self: Any, options: Any) -> Any:
+        options = await base._prepare_options(self, options)  # noqa: SLF001 - the hook being overridden
+        passage = _current(self)
+        return options if passage is None else passage.prepared(options)
+
+    def sync_built(self: Any, request: Any) -> None:
+        base._prepare_request(self, request)  # noqa: SLF001 - the hook being overridden
+        passage = _current(self)
+        if passage is not None:
+            passage.built(request)
+
+    async def async_built(self: Any, request: Any) -> None:
+        await base._prepare_request(self, request)  # noqa: SLF001 - the hook being overridden
+        passage = _current(self)
+        if passage is not None:
+            passage.built(request)
+
+    def sync_received(self: Any, **arguments: Any) -> Any:
+        passage = _current(self)
+        if passage is None:
+            return base._process_response(self, **arguments)  # noqa: SLF001 - the hook being overridden
+        return drive(passage.received(arguments))
+
+    async def async_received(self: Any, **arguments: Any) -> Any:
+        passage = _current(self)
+        if passage is None:
+            return await base._process_response(self, **arguments)  # noqa: SLF001 - the hook being overridden
+        return await passage.received(arguments)
+
+    def streams_body(self: Any, request: Any) -> bool:
+        passage = _current(self)
+        own: bool = base._should_stream_response_body(self, request=request)  # noqa: SLF001 - as above
+        return own or (passage is not None and passage.reads_by_itself)
+
+    def may_retry(self: Any, response: Any) -> bool:
+        passage = _current(self)
+        if passage is None or passage.capturing:
+            own: bool = base._should_retry(self, response)  # noqa: SLF001 - the hook being overridden
+            return own
+        return passage.may_retry(response)
+
+    def may_retry_after(self: Any, error: BaseException) -> Any:
+        own, response = base._should_retry_exception(self, error)  # noqa: SLF001 - the hook being overridden
+        passage = _current(self)
+        if passage is None or passage.capturing:
+            return own, response
+        return passage.may_retry_after(error), response
+
+    def pause(self: Any, *arguments: Any, **named: Any) -> float:
+        passage = _current(self)
+        if passage is None or passage.capturing:
+            own: float = base._calculate_retry_timeout(self, *arguments, **named)  # noqa: SLF001 - as above
+            return own
+        return passage.pause()
+
+    candidates = {
+        "_prepare_options": sync_prepare if blocking else async_prepare,
+        "_prepare_request": sync_built if blocking else async_built,
+        "_process_response": sync_received if blocking else async_received,
+        "_should_stream_response_body": streams_body,
+        "_should_retry": may_retry,
+        "_should_retry_exception": may_retry_after,
+        "_calculate_retry_timeout": pause,
+    }
+    for name, hook in candidates.items():
+        if callable(getattr(base, name, None)):
+            hook.__name__ = name
+            hooks[name] = hook
+    return hooks
+
+
+def _current(client: Any) -> Passage | None:
+    """The call of `client` that is being driven here and still wants to be told."""
+    passage = CURRENT.get()
+    if isinstance(passage, Passage) and passage.is_of(client) and passage.listens:
+        return passage
+    return None

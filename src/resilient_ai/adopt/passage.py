@@ -1,0 +1,735 @@
+"""One call of a wrapped client: the engine's state machine, told of every attempt by the SDK's own loop.
+
+    begin ──> the SDK's request() ──> hooks: prepared, may_retry, pause, received ──> the SDK's own result
+      │                  │                                             │
+      └── nothing to ask ┴── the loop gave up ──> rescue <── no answer ┘──> the next models, rendered in the SDK's format
+
+The SDK keeps its loop, because it alone keeps its counts, headers, rewound bodies and middleware right. What the loop cannot do (another
+attempt after a bad answer in a good response, or after a stream that broke before its first content; another model) the runtime does,
+which asks the provider again through the SDK, one attempt at a time.
+
+One object serves one call, in one thread or task. Written once for both colours: in the blocking one nothing here suspends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, final
+
+from resilient_ai.adopt.answers import (
+    RemainingTime,
+    body_stream,
+    bound,
+    headers_of,
+    is_read,
+    response_of,
+    streamed_response,
+)
+from resilient_ai.adopt.dialects import wants_usage
+from resilient_ai.adopt.primary import CURRENT
+from resilient_ai.adopt.sdk import RAW_HEADER, clamped
+from resilient_ai.adopt.source import ProviderStream
+from resilient_ai.adopt.wire_faults import says_nothing, sdk_error, typed
+from resilient_ai.core.deadline import AttemptTimeout, earliest
+from resilient_ai.engine.call import Call, next_number
+from resilient_ai.engine.endings import attach
+from resilient_ai.engine.steps import Ask, Ended, Pause
+from resilient_ai.history import outcome_of, remember
+from resilient_ai.messages import Message, Reply, Request
+from resilient_ai.models.wire import Malformed, WireError
+from resilient_ai.models.wire.flags import flags_of
+from resilient_ai.models.wire.portability import unportable, without_opaque
+from resilient_ai.runtime import observers as watchers
+from resilient_ai.runtime.blocking import drive
+from resilient_ai.runtime.orchestrate import CANCELLED, closed, enter, failed, go_on, scope_of
+from resilient_ai.runtime.session import Session
+
+if TYPE_CHECKING:
+    from resilient_ai.adopt.policy import Chain, Policy
+    from resilient_ai.adopt.primary import Primary
+    from resilient_ai.adopt.sdk import Sdk
+    from resilient_ai.core.model import ChunkSource, Scope
+    from resilient_ai.engine.steps import Step
+    from resilient_ai.messages import JSON, Outcome
+    from resilient_ai.models.wire import Codec, StreamEncoder
+    from resilient_ai.runtime.driver import Driver
+
+NO_BOUND: Final = 1000
+"""Retries the SDK's loop is allowed where a strategy of the user's own ends them."""
+
+NOTHING_ASKED: Final = Request(messages=())
+"""What the books hold of a call that passes through."""
+
+
+@final
+class LeftLoop(Exception):
+    """Leaves the SDK's retry loop where the loop itself would go on. Never reaches a caller."""
+
+
+@final
+class Passage:
+    """One call on its way.
+
+    Args:
+        policy: The client's.
+        chain: The chain that begins with the model the call names.
+        primary: That model.
+        codec: The wire format, or None for a call that passes through.
+        body: The request's body.
+        sdk: The SDK's side.
+        blocking: The colour.
+    """
+
+    __slots__ = (
+        "_asked",
+        "_asks",
+        "_body",
+        "_call",
+        "_captured",
+        "_capturing",
+        "_chain",
+        "_codec",
+        "_driver",
+        "_encoder",
+        "_number",
+        "_opened",
+        "_over",
+        "_placed",
+        "_policy",
+        "_primary",
+        "_request",
+        "_scope",
+        "_sdk",
+        "_source",
+        "_step",
+        "_timer",
+        "_told",
+    )
+
+    def __init__(
+        self,
+        policy: Policy,
+        chain: Chain,
+        primary: Primary,
+        codec: Codec | None,
+        body: Mapping[str, JSON],
+        sdk: Sdk,
+        *,
+        blocking: bool,
+    ) -> None:
+        self._policy = policy
+        self._chain = chain
+        self._primary = primary
+        self._codec = codec
+        self._body = body
+        self._sdk = sdk
+        self._driver: Driver = policy.blocking if blocking else policy.aio
+        self._number = next_number()
+        self._call = self._begun()
+        self._step: Step | None = None
+        self._asked: Ask | None = None
+        """The attempt the SDK is making; None when it has ended."""
+        self._asks = 0
+        self._scope: Scope | None = None
+        self._timer: asyncio.Timeout | None = None
+        self._told: Exception | None = None
+        """What the SDK itself raised last: what a caller meets if nobody answers."""
+        self._request: Any = None
+        self._capturing = False
+        self._captured: dict[str, Any] | None = None
+        self._opened = False
+        self._source: ProviderStream | None = None
+        self._encoder: StreamEncoder | None = None
+        self._placed = False
+        self._over = False
+
+    def _begun(self) -> Call:
+        request, barred = NOTHING_ASKED, None
+        if self._codec is not None:
+            try:
+                request = self._codec.decode_request(self._body)
+            except WireError:
+                # The provider is the judge of a request we cannot read; nobody else may be asked it.
+                request, barred = Request((Message("user", ()),)), "unportable:messages"
+            else:
+                field = unportable(request)
+                barred = None if field is None else f"unportable:{field}"
+                request = without_opaque(request)
+        settings = self._policy.settings
+        if settings.data_class is not None:
+            request = replace(request, data_class=settings.data_class)
+        clock = self._driver.clock
+        watching = watchers.current() + settings.observers
+        now = clock.now()
+        return Call(
+            self._chain.plan,
+            request,
+            number=self._number,
+            now=now,
+            until=earliest(clock, now, self._chain.plan.deadline),
+            chance=settings.chance,
+            emit=partial(watchers.emit, watching) if watching else None,
+            operation="stream" if self._sdk.stream else "chat",
+            barred=barred,
+        )
+
+    # --- the call -----------------------------------------------------------------------------------------------------
+
+    async def carry(self) -> Any:
+        """The SDK's own result, whoever answered.
+
+        Raises:
+            Exception: The SDK's own, with the call's history attached.
+        """
+        token = CURRENT.set(self)
+        clock = self._driver.clock
+        try:
+            self._call.announce(clock.now(), clock.wall())
+            try:
+                await enter(self._call, self._driver, self._policy.places)
+            except Exception as error:  # noqa: BLE001 - raised again in the SDK's own class
+                closed(self._call, self._driver, error)
+                self._over = True
+                raise await self._failure(error) from None
+            self._placed = True
+            await self._move_on(self._call.begin(clock.now()))
+            if isinstance(self._step, Ask) and self._step.hop.index == 0:
+                done, result = await self._through_the_sdk()
+                if done:
+                    return result
+            return await self._rescued(None)
+        except BaseException as error:
+            self._abandon(error)
+            raise
+        finally:
+            CURRENT.reset(token)
+
+    async def _through_the_sdk(self) -> tuple[bool, Any]:
+        """Whether the SDK's loop answered, and its result."""
+        self._begin_attempt()
+        retries = self._chain.plan.retry.most_attempts
+        # One more than may be used: the loop asks the hooks before each retry, and they refuse the last.
+        options = self._sdk.copied(retries=NO_BOUND if retries is None else retries)
+        try:
+            return True, await self._sent(options)
+        except LeftLoop:
+            return False, None
+        except Exception as error:
+            if self._over:
+                raise
+            self._told = error
+            if self._asked is not None:
+                self.fail(error)
+            return False, None
+
+    async def _sent(self, options: Any) -> Any:
+        """One run of the SDK's request, in the colour of the call; the timer is set anew for each attempt in it."""
+        sdk = self._sdk
+        if self._driver.blocking:
+            return sdk.send(sdk.cast_to, options, stream=sdk.stream, stream_cls=sdk.stream_cls)
+        timer = asyncio.timeout(None)
+        try:
+            async with timer:
+                self._timer = timer
+                self._arm()
+                return await sdk.send(sdk.cast_to, options, stream=sdk.stream, stream_cls=sdk.stream_cls)
+        except TimeoutError as error:
+            if not timer.expired():
+                raise
+            if self._asked is None:
+                raise AttemptTimeout from error
+            self.fail(AttemptTimeout())
+            raise LeftLoop from error
+        finally:
+            self._timer = None
+
+    async def _move_on(self, step: Step) -> None:
+        """Waits while the provider is only to be waited for."""
+        clock = self._driver.clock
+        while isinstance(step, Pause) and self._on_primary():
+            await self._driver.sleep_until(step.until)
+            step = self._call.resume(clock.now())
+        self._step = step
+
+    def _on_primary(self) -> bool:
+        hop = self._call.hop
+        return hop is not None and hop.index == 0
+
+    # --- what the SDK's loop asks and tells ---------------------------------------------------------------------------
+
+    @property
+    def capturing(self) -> bool:
+        """One attempt is made outside the loop; its response is taken before the SDK looks at it."""
+        return self._capturing
+
+    @property
+    def reads_by_itself(self) -> bool:
+        """The body of the answer is read here and not by the SDK's send, so that its time can be bounded."""
+        return self._driver.blocking and self._chain.timed and self._codec is not None
+
+    def prepared(self, options: Any) -> Any:
+        """The options of the attempt that begins, with no more time than it has."""
+        if self._asked is None and not self._capturing:
+            # The loop has waited out a pause and begins again.
+            step = self._step
+            if isinstance(step, Pause):
+                self._step = self._call.resume(self._driver.clock.now())
+            if not (isinstance(self._step, Ask) and self._step.hop.index == 0):
+                raise LeftLoop
+            self._begin_attempt()
+        scope = self._scope
+        if scope is None:
+            raise AssertionError("an attempt without a scope")
+        self._arm()
+        options.max_retries = self._sdk.options.max_retries  # what the caller asked for; pages inherit it
+        if self._chain.timed:
+            options.timeout = clamped(options.timeout, self._sdk.client, scope, stream=self._sdk.stream)
+        return options
+
+    def built(self, request: Any) -> None:
+        """The request of the attempt, just before it is sent."""
+        self._request = request
+        scope = self._scope
+        given = request.extensions.get("timeout")
+        if self._driver.blocking and self._chain.timed and scope is not None and given is not None:
+            request.extensions["timeout"] = RemainingTime(given, scope.until, scope.clock)
+
+    def may_retry(self, response: Any) -> bool:
+        """Whether the loop may ask again after `response`, which is an error."""
+        if self._asked is None:
+            return self._goes_on()
+        if not is_read(response):
+            if not self._driver.blocking:
+                return (
+                    False  # it cannot be read here: the SDK reads and raises it, and the runtime asks again
+                )
+            try:
+                self._read(response)
+            except Exception as error:
+                self.fail(error)
+                raise LeftLoop from error
+        self.fail(self._sdk.client._make_status_error_from_response(response))  # noqa: SLF001 - the SDK's own hook
+        return self._goes_on()
+
+    def may_retry_after(self, error: BaseException) -> bool:
+        """Whether the loop may ask again after `error`."""
+        if self._over or not isinstance(error, Exception) or isinstance(error, LeftLoop):
+            return False
+        if self._asked is not None:
+            self._told = error
+            self.fail(error)
+        return self._goes_on()
+
+    def pause(self) -> float:
+        """Seconds the loop waits before it asks again.
+
+        Raises:
+            LeftLoop: It must not ask again; an SDK of the older kind did not ask before it came here.
+        """
+        if self._asked is not None:
+            error = sys.exception()
+            self.fail(error if isinstance(error, Exception) else AttemptTimeout())
+        if not self._goes_on():
+            raise LeftLoop
+        step = self._step
+        return max(0.0, step.until - self._driver.clock.now()) if isinstance(step, Pause) else 0.0
+
+    async def received(self, arguments: dict[str, Any]) -> Any:
+        """What the SDK makes of a response with a good status, or of the answer that takes its place.
+
+        Args:
+            arguments: Those of the SDK's `_process_response`.
+        """
+        if self._capturing:
+            self._captured = arguments
+            if getattr(self._sdk.client, "_middleware", None):
+                return await self._made(arguments)  # middleware wants the SDK's own object
+            return arguments["response"]
+        if self._asked is None:
+            raise AssertionError("a response without an attempt")
+        self._disarm()
+        if self._codec is not None and arguments["stream"]:
+            self._captured = arguments
+            self._opened = True
+            step, self._asked = self._asked, None
+            return await self._streamed(step, arguments)
+        try:
+            reply = await self._reply_in(arguments["response"], stream=False)
+            if self._chain.check is not None:
+                reply = self._chain.check(reply)
+            result = await self._made(arguments)
+        except Exception as error:  # noqa: BLE001 - every failure becomes exactly one verdict
+            self.fail(error)
+            return await self._rescued(arguments)
+        remember(result, self._answered(reply))
+        return result
+
+    # --- the state machine --------------------------------------------------------------------------------------------
+
+    def _begin_attempt(self) -> None:
+        step = self._step
+        if type(step) is not Ask:
+            raise AssertionError("an attempt nobody asked for")
+        self._asked = step
+        self._asks += 1
+        self._scope = scope_of(step, self._driver)
+
+    def fail(self, error: Exception) -> None:
+        """The attempt under way failed; what is next is in the state machine's hands."""
+        step, scope = self._asked, self._scope
+        if step is None or scope is None:
+            raise AssertionError("a failure without an attempt")
+        self._disarm()
+        self._asked = None
+        ended = failed(step, scope, error, self._policy.judge)
+        self._step = self._call.settle(ended, self._driver.clock.now())
+
+    def _answered(self, reply: Reply) -> Outcome:
+        scope = self._scope
+        self._asked = None
+        clock = self._driver.clock
+        self._call.settle(Ended(reply=reply, notes={} if scope is None else scope.notes), clock.now())
+        return self._finished(reply)
+
+    def _finished(self, reply: Reply) -> Outcome:
+        clock = self._driver.clock
+        outcome = self._call.finish(clock.now(), clock.wall(), None, reply)
+        self._over = True
+        self._leave()
+        return outcome
+
+    def _abandon(self, error: BaseException) -> None:
+        """Whatever left the call by another door than its own: a cancellation, or a bug."""
+        if self._over:
+            return
+        self._over = True
+        clock = self._driver.clock
+        self._call.abandon(clock.now(), Ended(verdict=CANCELLED))
+        kind = "_OTHER" if isinstance(error, Exception) else CANCELLED.kind.value
+        self._call.finish(clock.now(), clock.wall(), kind, None)
+        self._leave()
+
+    def _leave(self) -> None:
+        if self._placed:
+            self._placed = False
+            self._policy.places.leave()
+
+    def _goes_on(self) -> bool:
+        return isinstance(self._step, Ask | Pause) and self._on_primary()
+
+    def _arm(self) -> None:
+        """Sets the asynchronous timer to the end of the attempt under way."""
+        if self._timer is not None and self._scope is not None and self._asked is not None:
+            left = self._scope.until - self._driver.clock.now()
+            self._timer.reschedule(asyncio.get_running_loop().time() + left)
+
+    def _disarm(self) -> None:
+        if self._timer is not None and not self._timer.expired():
+            self._timer.reschedule(None)
+
+    # --- attempts outside the SDK's loop ------------------------------------------------------------------------------
+
+    async def whole(self, scope: Scope) -> Reply:
+        """See `primary.Attempts`."""
+        return await self._reply_in(await self._again(scope), stream=False)
+
+    async def streamed(self, scope: Scope) -> ChunkSource:
+        """See `primary.Attempts`."""
+        codec = self._codec
+        if codec is None:
+            raise AssertionError("a stream of no format")
+        if self._opened and self._captured is not None:
+            self._opened = False
+            response = self._captured["response"]
+        else:
+            response = await self._again(scope)
+        scope.notes["status"] = response.status_code
+        self._note(response, scope)
+        self._source = ProviderStream(
+            response,
+            codec.stream_decoder(),
+            scope,
+            lambda error: typed(error, self._primary, response.headers),
+        )
+        return self._source
+
+    async def _again(self, scope: Scope) -> Any:
+        """The response of one more attempt through the SDK."""
+        self._scope = scope
+        self._asks += 1
+        self._capturing = True
+        try:
+            await self._sent(self._sdk.copied(retries=0, count=self._retries()))
+        except Exception as error:
+            self._told = error
+            raise
+        finally:
+            self._capturing = False
+        if self._captured is None:
+            raise AssertionError("the SDK returned without a response")
+        return self._captured["response"]
+
+    def _retries(self) -> int:
+        """How often the provider was asked again."""
+        return max(0, self._asks - 1)
+
+    async def _reply_in(self, response: Any, *, stream: bool) -> Reply:
+        """The answer in a whole response.
+
+        Raises:
+            ModelError: There is none in it.
+        """
+        scope = self._scope
+        if scope is not None:
+            self._note(response, scope)
+        raw = response.request.headers.get(RAW_HEADER)
+        if self._codec is None or raw == "stream" or stream:
+            return Reply("")  # the caller reads it: its status was all there was to judge
+        if not is_read(response):
+            if self._driver.blocking:
+                self._read(response)
+            else:
+                await response.aread()
+        if raw and not response.content:
+            return Reply("")  # asked for as it is, and taken for no answer by anybody
+        try:
+            reply = self._codec.decode_reply(response.content)
+            if says_nothing(reply):
+                raise Malformed("neither content nor a tool call")
+        except WireError as error:
+            raise typed(error, self._primary, response.headers) from None
+        flags = flags_of(self._call.request, reply, model=self._primary.name)
+        return replace(reply, provider=self._primary.provider, flags=flags)
+
+    def _read(self, response: Any) -> None:
+        scope = self._scope
+        if scope is not None and self._chain.timed:
+            bound(response, scope.until, scope.clock)
+        response.read()
+
+    def _note(self, response: Any, scope: Scope) -> None:
+        scope.notes["status"] = response.status_code
+        for name in ("x-request-id", "request-id"):
+            if name in response.headers:
+                scope.notes["request_id"] = response.headers[name][:128]
+
+    # --- when the loop did not answer ---------------------------------------------------------------------------------
+
+    async def _rescued(self, arguments: dict[str, Any] | None) -> Any:
+        """The SDK's result from whoever answers now.
+
+        Args:
+            arguments: Those of the SDK's `_process_response` where it got that far.
+        """
+        step = self._step
+        if step is None:
+            raise AssertionError("nothing was decided")
+        if self._sdk.stream and self._codec is not None:
+            return await self._streamed(step, arguments)
+        self._placed = False  # given back by the runtime
+        try:
+            reply = await go_on(
+                self._call, step, self._driver, self._policy.places, self._policy.judge, self._chain.check
+            )
+        except Exception as error:  # noqa: BLE001 - raised again in the SDK's own class
+            self._over = True
+            raise await self._failure(error) from None
+        except BaseException:
+            self._over = True
+            raise
+        self._over = True
+        arguments = await self._arguments(arguments)
+        if self._on_primary() and self._captured is not None:
+            arguments["response"] = self._captured["response"]
+        else:
+            codec = self._codec
+            if codec is None:
+                raise AssertionError("an answer of no format")
+            outcome = reply.outcome
+            arguments["response"] = response_of(
+                self._request,
+                headers=headers_of(reply, "application/json", self._number),
+                content=codec.encode_reply(reply, model=reply.model or "unnamed"),
+                seconds=0.0 if outcome is None else outcome.seconds,
+            )
+        result = await self._made(arguments)
+        remember(result, reply.outcome)
+        return result
+
+    async def _streamed(self, step: Step, arguments: dict[str, Any] | None) -> Any:
+        """The SDK's stream over whoever begins to answer."""
+        codec = self._codec
+        if codec is None:
+            raise AssertionError("a stream of no format")
+        session = Session(
+            self._call, self._driver, self._policy.places, self._policy.judge, self._chain.check, "raise"
+        )
+        self._placed = False  # given back by the session
+        self._over = True
+        try:
+            await session.start(step)
+        except Exception as error:  # noqa: BLE001 - raised again in the SDK's own class
+            raise await self._failure(error) from None
+        try:
+            arguments = await self._arguments(arguments)
+            hop = self._call.hop
+            headers: dict[str, str] = {}
+            like = None
+            if self._on_primary() and self._source is not None:
+                like = self._source.response
+            elif hop is not None:
+                self._encoder = codec.stream_encoder(model=hop.name, include_usage=wants_usage(self._body))
+                seen = Reply("", model=hop.name, provider=hop.provider)
+                headers = headers_of(seen, codec.stream_content_type, self._number)
+                headers["x-resilient-attempts"] = str(self._call.attempts + 1)
+            body = self._body_of(session)
+            arguments["response"] = streamed_response(self._request, headers=headers, stream=body, like=like)
+            result = await self._made(arguments)
+        except BaseException:
+            await session.close()
+            raise
+        remember(result, lambda: None if session.reply is None else session.reply.outcome)
+        return result
+
+    def _body_of(self, session: Session) -> Any:
+        pieces = _Pieces(self, session)
+        if self._driver.blocking:
+            return body_stream(
+                self._request,
+                lambda: drive(pieces.next()),
+                lambda: drive(session.close()),
+                blocking=True,
+            )
+        return body_stream(self._request, pieces.next, session.close, blocking=False)
+
+    async def next_bytes(self, session: Session, *, first: bool) -> bytes | None:
+        """The next bytes for the SDK, perhaps none; None at the end.
+
+        Raises:
+            Exception: The SDK's own: the stream broke after content was delivered.
+        """
+        encoder, source = self._encoder, self._source
+        try:
+            chunk = await session.next()
+            if encoder is None and source is not None and source.complete:
+                # The SDK stops reading at the terminal event: what is left to be counted is counted before it sees that.
+                while chunk is not None:
+                    chunk = await session.next()
+        except Exception as error:  # noqa: BLE001 - raised again in the SDK's own class
+            raise self._final(error) from None
+        if encoder is None:
+            data = b"" if source is None else source.taken()
+            return data if data or chunk is not None else None
+        begun = encoder.start() if first else b""
+        if chunk is None:
+            return begun + encoder.end()
+        return begun + encoder.chunk(chunk)
+
+    async def _arguments(self, arguments: dict[str, Any] | None) -> dict[str, Any]:
+        """What the SDK's `_process_response` takes, but for the response."""
+        sdk = self._sdk
+        if arguments is None:
+            if self._captured is not None:
+                arguments = self._captured
+            else:
+                options = sdk.copied(retries=None)
+                cast_to = sdk.client._maybe_override_cast_to(sdk.cast_to, options)  # noqa: SLF001 - the SDK's own hook
+                arguments = {
+                    "cast_to": cast_to,
+                    "options": options,
+                    "stream": sdk.stream,
+                    "stream_cls": sdk.stream_cls,
+                }
+        arguments = dict(arguments)
+        if "retries_taken" in inspect.signature(sdk.process).parameters:
+            arguments["retries_taken"] = self._retries()
+        if self._request is None:
+            self._request = await self._never_sent()
+        return arguments
+
+    async def _never_sent(self) -> Any:
+        """The request as the SDK would have sent it, had its provider been asked."""
+        client = self._sdk.client
+        options = self._sdk.copied(retries=None)
+        client._maybe_override_cast_to(self._sdk.cast_to, options)  # noqa: SLF001 - takes its mark from the headers
+        self._over = True
+        prepared = client._prepare_options(options)  # noqa: SLF001 - the SDK's own hook
+        options = await prepared if inspect.isawaitable(prepared) else prepared
+        return client._build_request(options)  # noqa: SLF001 - the SDK's own hook
+
+    async def _made(self, arguments: Mapping[str, Any]) -> Any:
+        made = self._sdk.process(**arguments)
+        return await made if inspect.isawaitable(made) else made
+
+    def is_of(self, client: object) -> bool:
+        """`client` makes this call."""
+        return self._sdk.client is client
+
+    @property
+    def listens(self) -> bool:
+        """The SDK's hooks concern this call; once it is over, what the SDK does is its own affair."""
+        return self._capturing or not self._over
+
+    # --- endings ------------------------------------------------------------------------------------------------------
+
+    async def _failure(self, error: Exception) -> Exception:
+        if self._request is None:
+            try:
+                self._request = await self._never_sent()
+            except Exception:  # noqa: BLE001 - the SDK cannot even build it: then our own error is all there is
+                return error
+        return self._final(error)
+
+    def _final(self, error: Exception) -> Exception:
+        """What the caller meets: the SDK's own exception where there is one, else `error` in the SDK's classes."""
+        raised = self._told
+        if raised is error:
+            return raised
+        outcome = outcome_of(error)
+        if raised is None or self._call.committed:
+            own = next((ending.error for ending in self._call.endings if ending.hop.index == 0), error)
+            own = error if self._call.committed else own
+            if self._is_sdks(own):
+                raised = own
+            elif self._request is None or self._sdk.module is None:
+                return error
+            else:
+                response = None if self._captured is None else self._captured["response"]
+                raised = sdk_error(self._sdk.module, own, self._request, response)
+        if outcome is not None:
+            attach(raised, outcome, note=True)
+        return raised
+
+    def _is_sdks(self, error: Exception) -> bool:
+        module = self._sdk.module
+        return module is not None and isinstance(error, module.APIError)
+
+
+@final
+class _Pieces:
+    """Pulls a stream's bytes, and knows which come first."""
+
+    __slots__ = ("_ended", "_first", "_passage", "_session")
+
+    def __init__(self, passage: Passage, session: Session) -> None:
+        self._passage = passage
+        self._session = session
+        self._first = True
+        self._ended = False
+
+    async def next(self) -> bytes | None:
+        if self._ended:
+            return None
+        data = await self._passage.next_bytes(self._session, first=self._first)
+        self._first = False
+        self._ended = data is None or self._session.ended
+        return data
+
+    def __del__(self) -> None:
+        if not self._session.ended:
+            self._session.abandon()

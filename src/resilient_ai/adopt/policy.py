@@ -1,0 +1,263 @@
+"""The policy of a wrapped client: how it is built, and the chains it makes of the models the client is used for."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final, cast, final
+
+from resilient_ai.core.classify import classify as classify_failure
+from resilient_ai.core.clock import SYSTEM_CLOCK, Clock, seeded
+from resilient_ai.core.failure import FailureKind, Verdict, verdict_of
+from resilient_ai.engine.plan import REASKS, Hop, Plan, check, digest
+from resilient_ai.errors import ConfigError
+from resilient_ai.policies.breaker import Breaker
+from resilient_ai.policies.budget import RetryBudget
+from resilient_ai.policies.fallback import WhenAllOpen, actions, one_of
+from resilient_ai.policies.limits import Concurrency, Limits
+from resilient_ai.policies.retry import Retry
+from resilient_ai.policies.timeouts import Timeouts
+from resilient_ai.runtime.aio import AioDriver
+from resilient_ai.runtime.blocking import BlockingDriver
+from resilient_ai.state import model_state
+
+if TYPE_CHECKING:
+    from resilient_ai.adopt.primary import Primary
+    from resilient_ai.core.clock import Random
+    from resilient_ai.core.events import Observer
+    from resilient_ai.core.model import Model
+    from resilient_ai.health import ChainHealth
+    from resilient_ai.messages import DataClassName, Reply
+    from resilient_ai.model import ClassifyHook
+    from resilient_ai.output import Expectation, OutputCheck
+
+NO_DEADLINE_SECONDS: Final = 86_400.0
+"""Without a deadline the client's own timeouts stand, as before it was wrapped. A day bounds nothing in practice and keeps every
+calculation, span and log line finite."""
+
+_MOST_CHAINS: Final = 256
+"""Models (or deployments, or keys) one client is used for; beyond that the chains are built anew."""
+
+_OBJECTIONS: Final = frozenset({FailureKind.CONTENT_FILTERED, FailureKind.INVALID_OUTPUT})
+"""Kinds that are no failure unless the user gives an action for them."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What `wrap` was given. None leaves the matter to the client's own settings."""
+
+    fallback: tuple[Model, ...] = ()
+    deadline: float | None = None
+    reserve: float | None = None
+    retry: Retry | None = None
+    timeouts: Timeouts | None = None
+    breaker: Breaker | None = None
+    budget: RetryBudget = field(default_factory=RetryBudget)
+    limits: Limits = field(default_factory=Limits)
+    on: Mapping[str, str] = field(default_factory=dict[str, str])
+    when_all_open: WhenAllOpen = "last_resort"
+    checks: tuple[OutputCheck, ...] = ()
+    observers: tuple[Observer, ...] = ()
+    classify: ClassifyHook | None = None
+    data_class: DataClassName | None = None
+    clock: Clock = SYSTEM_CLOCK
+    chance: Random = field(default_factory=seeded)
+    name: str = "default"
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """One model of the client with everybody behind it."""
+
+    plan: Plan
+    check: Callable[[Reply], Reply] | None
+
+    @property
+    def timed(self) -> bool:
+        """The engine's own clocks bound its attempts, not the client's alone."""
+        return self.plan.hops[0].timeouts.attempt < NO_DEADLINE_SECONDS
+
+
+@final
+class Policy:
+    """How the calls of one client are made. Safe to share between threads, tasks and the client's copies."""
+
+    __slots__ = ("_any", "_chains", "_lock", "aio", "blocking", "places", "settings")
+
+    def __init__(self, settings: Settings, stand_in: Primary, attempts: int) -> None:
+        """Checks that the parts fit each other, on a chain that begins with `stand_in`, before anything is called."""
+        one_of("when_all_open", settings.when_all_open, ("last_resort", "wait", "raise"))
+        self.settings = settings
+        self.places = Concurrency(settings.limits)
+        self.aio = AioDriver(settings.clock)
+        self.blocking = BlockingDriver(settings.clock)
+        self._chains: dict[tuple[str, int, bool], Chain] = {}
+        self._lock = threading.Lock()
+        self._any = self._build(stand_in, attempts, alone=False)
+
+    def chain(self, primary: Primary, *, attempts: int, alone: bool) -> Chain:
+        """The chain that begins with `primary`.
+
+        Args:
+            primary: The client's own model.
+            attempts: Attempts the client itself is set to, used where `wrap` was given no `retry`.
+            alone: The call has nobody to turn to.
+        """
+        key = (primary.key, attempts if self.settings.retry is None else 0, alone)
+        chain = self._chains.get(key)
+        if chain is None:
+            chain = self._build(primary, attempts, alone=alone)
+            with self._lock:
+                if len(self._chains) >= _MOST_CHAINS:
+                    self._chains.clear()
+                self._chains[key] = chain
+        return chain
+
+    def judge(self, error: Exception) -> Verdict:
+        """Reads a failure."""
+        hook = self.settings.classify
+        if hook is not None:
+            try:
+                verdict = hook(error)
+            except Exception:  # noqa: BLE001 - a hook must not turn a failure into another
+                verdict = None
+            if isinstance(verdict, Verdict):
+                return verdict
+            if verdict is not None:
+                return verdict_of(FailureKind(verdict), reasons=("the classify hook",))
+        return classify_failure(error, clock=self.settings.clock)
+
+    def explain(self, model: str = "any") -> str:
+        """The effective policy for the client's model `model` and its worst case, for people."""
+        return self._known(model).plan.explain()
+
+    def health(self, model: str = "any") -> ChainHealth:
+        """How the chain of the client's model `model` is now."""
+        from resilient_ai.health import chain_health
+
+        return chain_health(self._known(model).plan, self.places, self.settings.clock.now())
+
+    def _known(self, model: str) -> Chain:
+        """The chain last built for `model`; the one that stands for any where it has not been used yet."""
+        found = [
+            chain
+            for chain in self._chains.values()
+            if chain.plan.hops[0].name == model and len(chain.plan.hops) == 1 + len(self.settings.fallback)
+        ]
+        return found[-1] if found else self._any
+
+    def _build(self, primary: Primary, attempts: int, *, alone: bool) -> Chain:
+        given = self.settings
+        deadline = NO_DEADLINE_SECONDS if given.deadline is None else given.deadline
+        chosen = given.timeouts or Timeouts()
+        # The client's own timeouts were there first: without others an attempt may take all the time there is.
+        first = given.timeouts or Timeouts(
+            connect=deadline, first_token=deadline, idle=deadline, attempt=deadline
+        )
+        breaker = given.breaker
+        if breaker is None:
+            breaker = Breaker()
+            if given.deadline is not None:
+                longest = first.capped(deadline).attempt
+                breaker = replace(breaker, window=max(breaker.window, 2 * longest))
+        retry = given.retry or Retry(attempts=attempts)
+        models: tuple[Model, ...] = (primary,) if alone else (primary, *given.fallback)
+        own = [first, *(getattr(model, "timeouts", None) or chosen for model in models[1:])]
+        hops = tuple(
+            Hop(
+                index,
+                model,
+                model_state(
+                    model.key,
+                    f"{model.provider}:{model.name}",
+                    breaker,
+                    given.budget,
+                    given.limits,
+                    given.clock,
+                ),
+                clocks if clocks.attempt_was_chosen else clocks.capped(deadline),
+            )
+            for index, (model, clocks) in enumerate(zip(models, own, strict=True))
+        )
+        remapped = actions(given.on)
+        policy = digest(
+            given.name, [hop.label for hop in hops], deadline, given.reserve, retry, own, breaker, given.budget, given.limits,
+            sorted(remapped.items()), "raise", given.when_all_open,
+        )  # fmt: skip
+        plan = Plan(
+            given.name, hops, deadline, given.reserve, retry, chosen, breaker, given.budget, given.limits, remapped, "raise",
+            given.when_all_open, REASKS, policy,
+        )  # fmt: skip
+        if given.deadline is not None or given.timeouts is not None:
+            # Without either, attempts last as long as the client lets them, and no window could hold two of them.
+            check(
+                plan
+                if given.deadline is not None
+                else replace(plan, deadline=max(NO_DEADLINE_SECONDS, deadline))
+            )
+        expectation = self._expectation(plan)
+        return Chain(plan, None if expectation is None or primary.traits.wire is None else expectation.check)
+
+    def _expectation(self, plan: Plan) -> Expectation | None:
+        objects_to = _OBJECTIONS.intersection(plan.on)
+        if not self.settings.checks and not objects_to:
+            return None
+        from resilient_ai.output import Expectation
+
+        return Expectation(None, self.settings.checks, objects_to)
+
+
+def settings_of(
+    fallback: str | Model | Callable[..., object] | Iterable[str | Model | Callable[..., object]],
+    chain: str | None,
+    config: object,
+    address: str | None,
+    options: Mapping[str, Any],
+) -> Settings:
+    """The settings for what `wrap` was given; what it was not given comes from the configuration file's `chain`.
+
+    Args:
+        fallback: Who answers when the client's provider does not.
+        chain: A chain of the configuration file, or None.
+        config: The file; None looks for it.
+        address: The host the client asks; a model of the file at the same host is no fallback for it.
+        options: The other arguments of `wrap` that are not None.
+
+    Raises:
+        ConfigError: A model cannot be built, or the file is missing or wrong.
+    """
+    from resilient_ai.models.naming import model_of
+
+    members: list[Any] = (
+        [fallback]
+        if isinstance(fallback, str) or not isinstance(fallback, Iterable)
+        else list(cast("Iterable[Any]", fallback))
+    )
+    models = tuple(map(model_of, members))
+    merged: dict[str, Any] = dict(options)
+    if chain is not None:
+        from resilient_ai.config.build import chain_models, chain_policy
+        from resilient_ai.config.load import load_config
+
+        file = load_config(cast("Any", config))
+        written = chain_policy(file, chain).arguments()
+        del written["on_interrupt"]  # no SDK can be told to take back what it has delivered
+        merged = {"name": chain, **written, **options}
+        if not models:
+            models = tuple(
+                model
+                for model in chain_models(file, chain)
+                if address is None or model.traits.server_address != address
+            )
+    for name in ("checks", "observers"):
+        if name in merged:
+            merged[name] = tuple(cast("Sequence[object]", merged[name]))
+    deadline = merged.get("deadline")
+    if deadline is not None and not deadline > 0:
+        raise ConfigError(
+            f"deadline is {deadline!r}; it must be a number of seconds above 0.", key="deadline"
+        )
+    return Settings(fallback=models, **merged)

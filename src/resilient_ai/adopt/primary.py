@@ -1,0 +1,97 @@
+"""The SDK itself as the first model of a chain."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Final, Protocol, final
+from urllib.parse import urlsplit
+
+from resilient_ai.core.model import Traits
+
+if TYPE_CHECKING:
+    from resilient_ai.core.model import ChunkSource, Scope
+    from resilient_ai.messages import Reply, Request
+
+
+class Attempts(Protocol):
+    """Who makes the attempts at the SDK's own provider on behalf of one call."""
+
+    async def whole(self, scope: Scope) -> Reply:
+        """One attempt at a whole answer."""
+        ...
+
+    async def streamed(self, scope: Scope) -> ChunkSource:
+        """One attempt at a streamed answer."""
+        ...
+
+
+CURRENT: Final[ContextVar[Attempts | None]] = ContextVar("resilient_ai.adopt.current", default=None)
+"""The call of a wrapped client that is being driven; None outside one. Chains are shared, the SDK's request is the call's own."""
+
+
+@final
+class Primary:
+    """What the engine must know of the provider behind a client. It sends through the SDK, with the SDK's own request.
+
+    Args:
+        name: The model's name.
+        provider: The SDK's name.
+        base_url: The client's address.
+        credential: A digest of its key.
+        wire: The wire format, or None for a call that passes through.
+    """
+
+    __slots__ = ("_key", "_name", "_provider", "_traits")
+
+    def __init__(self, name: str, provider: str, base_url: str, credential: str, wire: str | None) -> None:
+        self._name = name
+        self._provider = provider
+        self._key = f"{provider}:{name}@{base_url.rstrip('/')}#{credential}"
+        where = urlsplit(base_url)
+        port = where.port or {"https": 443, "http": 80}.get(where.scheme)
+        self._traits = Traits(server_address=where.hostname, server_port=port, wire=wire)
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def provider(self) -> str:
+        return self._provider
+
+    @property
+    def key(self) -> str:
+        return self._key
+
+    @property
+    def traits(self) -> Traits:
+        return self._traits
+
+    async def answer(self, request: Request, scope: Scope) -> Reply:  # noqa: ARG002 - the SDK sends the request it was given
+        """One more attempt through the SDK, after its own loop has ended.
+
+        Raises:
+            Exception: What the SDK raises.
+        """
+        return await _current().whole(scope)
+
+    async def open(self, request: Request, scope: Scope) -> ChunkSource:  # noqa: ARG002 - as above
+        """The stream the SDK has just opened, or one more attempt at one.
+
+        Raises:
+            Exception: What the SDK raises.
+        """
+        return await _current().streamed(scope)
+
+    def close(self) -> None:
+        """Does nothing: the client is the caller's."""
+
+    async def aclose(self) -> None:
+        """Does nothing: the client is the caller's."""
+
+
+def _current() -> Attempts:
+    attempts = CURRENT.get()
+    if attempts is None:
+        raise AssertionError("the model of a wrapped client was asked outside a call of that client")
+    return attempts

@@ -1,0 +1,86 @@
+"""The SDK's side of one call: its client, its own methods below the hooks, and how its options are read and changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final, final
+
+if TYPE_CHECKING:
+    from resilient_ai.core.model import Scope
+
+RAW_HEADER: Final = "x-stainless-raw-response"
+COUNT_HEADER: Final = "x-stainless-retry-count"
+
+
+@final
+class Sdk:
+    """The SDK's side of one call: its client and its own methods, below the hooks.
+
+    Attributes:
+        module: The SDK's top-level module, for its exception classes.
+        client: The client, or the copy of it, that was called.
+        send: The client's own `request`, hooks included.
+        process: The client's own `_process_response`.
+        cast_to: What the SDK is to make of the answer.
+        options: The SDK's options of the call, never changed here.
+        stream: The answer is streamed.
+        stream_cls: The SDK's class of stream.
+    """
+
+    __slots__ = ("cast_to", "client", "module", "options", "process", "send", "stream", "stream_cls")
+
+    def __init__(
+        self,
+        module: Any,
+        client: Any,
+        send: Callable[..., Any],
+        process: Callable[..., Any],
+        cast_to: Any,
+        options: Any,
+        *,
+        stream: bool,
+        stream_cls: Any,
+    ) -> None:
+        self.module = module
+        self.client = client
+        self.send = send
+        self.process = process
+        self.cast_to = cast_to
+        self.options = options
+        self.stream = stream
+        self.stream_cls = stream_cls
+
+    def copied(self, *, retries: int | None, count: int | None = None) -> Any:
+        """The options for one more run of the SDK's loop.
+
+        Args:
+            retries: How many retries the loop may make; None leaves that to the client.
+            count: What to say in the retry-count header, unless the caller says something there.
+        """
+        options = self.options.model_copy() if hasattr(self.options, "model_copy") else self.options.copy()
+        if retries is not None:
+            options.max_retries = retries
+        if count is not None:
+            headers: dict[str, Any] = dict(options.headers) if isinstance(options.headers, Mapping) else {}
+            if COUNT_HEADER not in {name.lower() for name in headers}:
+                options.headers = {**headers, COUNT_HEADER: str(count)}
+        return options
+
+
+def clamped(given: Any, client: Any, scope: Scope, *, stream: bool) -> Any:
+    """The SDK's timeout with every phase cut to what the attempt has left."""
+    left = max(0.001, scope.remaining())
+    read = min(left, scope.first_token) if stream else left
+    if type(given).__name__ in ("NotGiven", "Omit"):
+        given = client.timeout
+    if given is None or isinstance(given, int | float):
+        return read if given is None else min(float(given), read)
+    if not hasattr(given, "read"):
+        return given
+    limits = {"connect": min(left, scope.connect), "read": read, "write": left, "pool": left}
+    return type(given)(
+        **{
+            phase: most if getattr(given, phase) is None else min(getattr(given, phase), most)
+            for phase, most in limits.items()
+        }
+    )

@@ -1,0 +1,128 @@
+"""The provider's own stream, as the engine reads it and as the SDK gets it: the same bytes, looked at on their way."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, cast, final
+
+from resilient_ai.core.deadline import AttemptTimeout
+from resilient_ai.messages import Chunk, Reply
+from resilient_ai.models.wire import Malformed, WireError
+
+if TYPE_CHECKING:
+    from resilient_ai.core.model import Scope
+    from resilient_ai.models.wire import StreamDecoder
+
+MAX_HELD_BYTES: Final = 4 * 1024 * 1024
+"""Events before the first content may echo the whole request, and no more."""
+
+_NOTHING: Final = Chunk()
+
+
+@final
+class ProviderStream:
+    """The `ChunkSource` of an SDK's response. Bytes that were read stand on `tape` until they are handed on.
+
+    Args:
+        response: The open response.
+        decoder: What the engine learns of it by.
+        scope: The attempt's.
+        typed: Turns what the decoder raises into a typed error.
+    """
+
+    __slots__ = ("_decoder", "_fault", "_held", "_loop", "_pieces", "_scope", "_typed", "response", "tape")
+
+    def __init__(
+        self,
+        response: Any,
+        decoder: StreamDecoder,
+        scope: Scope,
+        typed: Callable[[WireError], Exception],
+    ) -> None:
+        self.response = response
+        self.tape: deque[bytes] = deque()
+        self._decoder = decoder
+        self._scope = scope
+        self._typed = typed
+        self._fault: Exception | None = None
+        self._held = 0
+        self._pieces: Any = response.iter_bytes() if scope.blocking else response.aiter_bytes()
+        self._loop = None if scope.blocking else asyncio.get_running_loop()
+
+    async def receive(self, until: float) -> Sequence[Chunk] | None:
+        """The next chunks; an empty one where bytes came that say nothing to the engine, but something to the SDK.
+
+        Raises:
+            ModelError: The stream ended early, carried an error or is malformed.
+            AttemptTimeout: Nothing came by `until`.
+            Exception: What the SDK's HTTP library raises.
+        """
+        if self._fault is not None:
+            raise self._fault
+        if self._decoder.complete:
+            return None
+        if self._scope.blocking and self._scope.clock.now() > until:
+            raise AttemptTimeout
+        data = (
+            next(cast("Iterator[bytes]", self._pieces), None)
+            if self._scope.blocking
+            else await anext(cast("AsyncIterator[bytes]", self._pieces), None)
+        )
+        try:
+            if data is None:
+                return self._decoder.end() or None
+            self._keep(data)
+            return self._decoder.feed(data) or [_NOTHING]
+        except WireError as error:
+            fault = self._typed(error)
+            chunks = self._decoder.take()
+            if not chunks:
+                raise fault from None
+            self._fault = fault
+            return chunks
+
+    @property
+    def complete(self) -> bool:
+        """The terminal event was read."""
+        return self._decoder.complete
+
+    def completed(self, reply: Reply) -> Reply:
+        """See `ChunkSource`."""
+        flags = (*reply.flags, *self._decoder.flags)
+        return replace(reply, flags=flags, request_id=reply.request_id or self._request_id())
+
+    def _request_id(self) -> str | None:
+        noted = self._scope.notes.get("request_id")
+        return noted if isinstance(noted, str) else None
+
+    def taken(self) -> bytes:
+        """What was read since the last time."""
+        data = b"".join(self.tape)
+        self.tape.clear()
+        self._held = 0
+        return data
+
+    async def aclose(self) -> None:
+        """Closes the response."""
+        if self._scope.blocking:
+            self.response.close()
+        else:
+            await self.response.aclose()
+
+    def abandon(self) -> None:
+        """Closes without waiting; an asynchronous response is closed by its loop."""
+        if self._loop is None:
+            self.response.close()
+        elif not self._loop.is_closed():
+            with contextlib.suppress(RuntimeError):  # closed since
+                asyncio.run_coroutine_threadsafe(self.response.aclose(), self._loop)
+
+    def _keep(self, data: bytes) -> None:
+        self._held += len(data)
+        if self._held > MAX_HELD_BYTES:
+            raise Malformed("the stream sends more than the limit before its first content")
+        self.tape.append(data)
