@@ -53,8 +53,7 @@ class OllamaDecoder:
         if self.complete:
             return []
         for line in self._parser.feed(data):
-            self.line(_whole(line))
-            if self.complete:
+            if self.line(_whole(line)):
                 break
         return self.take()
 
@@ -72,8 +71,8 @@ class OllamaDecoder:
             raise Truncated("the stream ended before its last line")
         return self.take()
 
-    def line(self, line: Mapping[str, JSON]) -> None:
-        """Takes one line.
+    def line(self, line: Mapping[str, JSON]) -> bool:
+        """Takes one line; True if it is the last.
 
         Raises:
             Malformed: It holds no message.
@@ -83,7 +82,7 @@ class OllamaDecoder:
         if error is not None:
             raise error
         if _OWN_FIELDS.isdisjoint(line):
-            return  # of a kind nobody knows
+            return False  # of a kind nobody knows
         message = line.get("message")
         done = line.get("done") is True
         if message is not None or not (done and self._said):  # old servers close without one
@@ -94,6 +93,7 @@ class OllamaDecoder:
             self._message(message, label(line.get("created_at")))
         if done:
             self._finish(line)
+        return done
 
     def _name(self, line: Mapping[str, JSON]) -> None:
         if not self._named:
