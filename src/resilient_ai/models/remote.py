@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Final, NoReturn, final
 
 from resilient_ai.core.classify import classify
 from resilient_ai.core.deadline import AttemptTimeout
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from resilient_ai.messages import Chunk, DataClassName, Reply, Request
     from resilient_ai.models.credential import Credential
     from resilient_ai.policies.timeouts import Timeouts
+    from resilient_ai.privacy.secret import Secret
 
 MAX_ERROR_BODY_BYTES: Final = 64 * 1024
 DRAIN_SECONDS: Final = 0.05
@@ -115,6 +116,11 @@ class RemoteModel:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._name!r}, base_url={self._transport.host!r})"
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"a {type(self).__name__} cannot be pickled or copied: it holds a key and connections. Make it where it is used."
+        )
+
     async def answer(self, request: Request, scope: Scope) -> Reply:
         """One attempt at a whole answer.
 
@@ -131,7 +137,7 @@ class RemoteModel:
                 self._codec.path(self._name, stream=False),
                 encoded.body,
                 scope,
-                self._authorise(key) if key is not None else None,
+                self._authorise(key.reveal()) if key is not None else None,
             )
             headers = response.headers
             self._note(scope, headers)
@@ -159,7 +165,7 @@ class RemoteModel:
                 self._codec.path(self._name, stream=True),
                 encoded.body,
                 scope,
-                self._authorise(key) if key is not None else None,
+                self._authorise(key.reveal()) if key is not None else None,
             )
             headers = exchange.headers
             self._note(scope, headers)
@@ -209,7 +215,7 @@ class RemoteModel:
                 return
 
     def _refused(
-        self, status: int, headers: Mapping[str, str], body: bytes, scope: Scope, key: str | None
+        self, status: int, headers: Mapping[str, str], body: bytes, scope: Scope, key: Secret | None
     ) -> ModelError:
         body = body[:MAX_ERROR_BODY_BYTES]
         verdict = classify(
@@ -218,7 +224,7 @@ class RemoteModel:
         return self._error(verdict, scope, key, body=body)
 
     def _typed(
-        self, error: Exception, scope: Scope, headers: Mapping[str, str], key: str | None
+        self, error: Exception, scope: Scope, headers: Mapping[str, str], key: Secret | None
     ) -> Exception:
         """`error` as a caller may meet it: one of this library's, with the original as its cause."""
         if isinstance(error, ResilientError | AttemptTimeout):
@@ -257,14 +263,15 @@ class RemoteModel:
         self,
         verdict: Verdict,
         scope: Scope,
-        key: str | None,
+        key: Secret | None,
         *,
         body: bytes | None = None,
         what: str | None = None,
     ) -> ModelError:
         status = verdict.status if verdict.status is not None else scope.notes.get("status")
         if verdict.kind is FailureKind.AUTHENTICATION and key is not None and self._credential.refused(key):
-            verdict = replace(verdict, retry=True)  # the next key may be taken
+            # There is another key: the model is well, and nothing is gained by waiting. The alert is raised all the same.
+            verdict = replace(verdict, retry=True, retry_after=0.0, health="neutral")
         if verdict.sent is None:
             verdict = replace(verdict, sent=bool(scope.notes.get("sent")))
         parts = [
@@ -314,7 +321,7 @@ class _RemoteStream:
         request: Request,
         dropped: Sequence[str],
         scope: Scope,
-        key: str | None,
+        key: Secret | None,
     ) -> None:
         self._model = model
         self._exchange = exchange

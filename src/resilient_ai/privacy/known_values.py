@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import threading
+from collections import Counter
 from typing import TYPE_CHECKING, Final, final
 from urllib.parse import quote
 
@@ -28,11 +29,15 @@ class KnownValues:
     Base64. Values of fewer than `SHORTEST_VALUE` characters are not accepted.
     """
 
-    __slots__ = ("_forms", "_lock")
+    __slots__ = ("_added", "_forms", "_forms_of", "_lock", "version")
 
     def __init__(self, values: Iterable[str | Secret] = ()) -> None:
         self._lock = threading.Lock()
+        self._added: Counter[str] = Counter()
+        self._forms_of: dict[str, set[str]] = {}
         self._forms: tuple[str, ...] = ()
+        self.version = 0
+        """Changes whenever the set does."""
         for value in values:
             self.add(value)
 
@@ -42,10 +47,27 @@ class KnownValues:
         if len(plain.strip()) < SHORTEST_VALUE:
             return False
         with self._lock:
-            # Longest first, so that a key that contains another one is replaced whole.
-            forms = set(self._forms) | _forms(plain)
-            self._forms = tuple(sorted(forms, key=lambda form: (-len(form), form)))
+            self._added[plain] += 1
+            if self._added[plain] == 1:
+                self._forms_of[plain] = _forms(plain)
+                self._changed()
         return True
+
+    def discard(self, value: str | Secret) -> None:
+        """Undo one `add` of `value`; it is forgotten once as many were undone as were made."""
+        plain = value.reveal() if isinstance(value, Secret) else value
+        with self._lock:
+            if self._added[plain] > 1:
+                self._added[plain] -= 1
+            elif self._added.pop(plain, 0):
+                del self._forms_of[plain]
+                self._changed()
+
+    def _changed(self) -> None:
+        # Longest first, so that a key that contains another one is replaced whole.
+        forms: set[str] = set().union(*self._forms_of.values())
+        self._forms = tuple(sorted(forms, key=lambda form: (-len(form), form)))
+        self.version += 1
 
     def __len__(self) -> int:
         return len(self._forms)

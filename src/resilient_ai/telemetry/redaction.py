@@ -53,11 +53,11 @@ _errors = 0
 
 def clean(name: str) -> str:
     """`name` without what must not be seen, remembered. For names that repeat: models, chains, reasons."""
-    global _known_values  # noqa: PLW0603 - how many keys of this process were known when `_remembered` was filled
-    if len(PROCESS_VALUES) != _known_values:
+    global _known_values  # noqa: PLW0603 - the version of the keys of this process under which `_remembered` was filled
+    if PROCESS_VALUES.version != _known_values:
         # A key was loaded since: what passed before it was known may hold it.
         _remembered.clear()
-        _known_values = len(PROCESS_VALUES)
+        _known_values = PROCESS_VALUES.version
     known = _remembered.get(name)
     if known is None:
         known = _redact(name)
