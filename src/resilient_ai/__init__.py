@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from resilient_ai.core.deadline import remaining_seconds
     from resilient_ai.core.explain import explain_failure
     from resilient_ai.core.failure import FailureKind, Verdict
+    from resilient_ai.decorator import resilient, resilient_options
     from resilient_ai.errors import (
         AllModelsFailed,
         BudgetExceeded,
@@ -67,6 +68,7 @@ _HOMES = {
     "core.deadline": ("remaining_seconds",),
     "core.explain": ("explain_failure",),
     "core.failure": ("FailureKind", "Verdict"),
+    "decorator": ("resilient", "resilient_options"),
     "errors": (
         "AllModelsFailed",
         "BudgetExceeded",
@@ -162,6 +164,8 @@ __all__ = [
     "redact",
     "redact_log",
     "remaining_seconds",
+    "resilient",
+    "resilient_options",
     "unwrap",
     "wrap",
 ]

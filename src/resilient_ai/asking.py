@@ -74,7 +74,7 @@ def request_of(
 
 def _base(messages: Messages) -> Request:
     if isinstance(messages, Request):
-        if not messages.messages:
+        if not messages.messages and messages.payload is None:
             raise InvalidRequest("The request has no messages; give at least one.")
         return messages
     if isinstance(messages, str):

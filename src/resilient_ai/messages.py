@@ -209,7 +209,7 @@ class Request:
     """What is asked of whichever model answers. Immutable; a hop encodes it in its own wire format.
 
     Attributes:
-        messages: The conversation so far, oldest first, not empty.
+        messages: The conversation so far, oldest first; empty only with a `payload`.
         tools: Functions the model may ask for.
         tool_choice: `auto`, `none`, `required`, or the name of one tool as `tool:NAME`; None leaves it to the provider.
         parallel_tool_calls: Whether several calls may come in one answer; None leaves it to the provider.
@@ -224,6 +224,7 @@ class Request:
         extra: Parameters of the wire format named by `extra_format`, passed to that format verbatim and dropped,
             visibly, for every other.
         extra_format: The format `extra` belongs to; None passes `extra` to every format.
+        payload: What a decorated function was called with, for the functions of its chain. No model sends it and nothing shows it.
     """
 
     messages: tuple[Message, ...]
@@ -240,6 +241,7 @@ class Request:
     data_class: DataClassName | None = None
     extra: Mapping[str, JSON] = field(default_factory=lambda: _NO_EXTRA)
     extra_format: str | None = None
+    payload: object = None
 
     def __repr__(self) -> str:
         return f"Request(<{len(self.messages)} messages>, tools={len(self.tools)}, data_class={self.data_class!r})"
@@ -452,6 +454,7 @@ class Chunk:
         model: The model that answers, on the first chunk of a stream and on a restart.
         id: The provider's identifier of the answer, where it is known.
         opaque: Provider-private state of the reasoning, to send back unchanged to the same provider.
+        items: What a decorated generator yielded, as it is; a tuple because an item may be None.
     """
 
     text: str = ""
@@ -464,11 +467,12 @@ class Chunk:
     model: str | None = None
     id: str | None = None
     opaque: Mapping[str, JSON] = field(default_factory=lambda: _NO_EXTRA)
+    items: tuple[object, ...] = ()
 
     @property
     def has_content(self) -> bool:
         """It carries something a reader would see, so that handing it over commits the stream."""
-        return bool(self.text or self.reasoning or self.refusal or self.tool_call)
+        return bool(self.text or self.reasoning or self.refusal or self.tool_call or self.items)
 
     def __repr__(self) -> str:
         return f"Chunk(<{len(self.text)} characters>, finish_reason={self.finish_reason!r}, restarted={self.restarted})"

@@ -106,6 +106,7 @@ class Expectation:
             not filtered
             and not reply.text
             and not reply.tool_calls
+            and reply.output is None
             and FailureKind.INVALID_OUTPUT in self._objects_to
         ):
             raise self._invalid(reply, "It was empty.", "empty")

@@ -1,0 +1,51 @@
+"""One call of a decorated function: what it was called with, on its way to whichever function answers, and what came back.
+
+It travels as `Request.payload`, so that the engine can retry and hop without ever looking at it.
+"""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any, final
+
+
+@final
+class Invocation:
+    """Arguments in, value out. Belongs to one call; one attempt at a time touches it.
+
+    Attributes:
+        args: Positional arguments.
+        kwargs: Keyword arguments.
+        value: What the function returned, a generator's return value included; None until then.
+        sent: What the caller sent into the generator since its last item.
+    """
+
+    __slots__ = ("_failure", "_trace", "args", "kwargs", "sent", "value")
+
+    def __init__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self.args = args
+        self.kwargs = kwargs
+        self.value: object = None
+        self.sent: object = None
+        self._failure: Exception | None = None
+        self._trace: TracebackType | None = None
+
+    def failed(self, error: Exception) -> None:
+        """The last attempt raised `error`. Its traceback is kept, of the last one only."""
+        self._failure = error
+        self._trace = error.__traceback__
+
+    def restore(self, error: BaseException) -> None:
+        """Gives the traceback back to what the function raised, where that is `error` or its cause.
+
+        The engine strips exceptions of their tracebacks, because those of a model hold prompts in foreign frames. Here the frames are the
+        caller's own function, and without them nobody finds the line that failed.
+        """
+        failure, trace = self._failure, self._trace
+        # Kept any longer, traceback, frame and this object would hold each other.
+        self._failure = self._trace = None
+        if failure is not None and (failure is error or failure is error.__cause__):
+            failure.__traceback__ = trace
+
+    def __repr__(self) -> str:
+        return f"Invocation(<{len(self.args) + len(self.kwargs)} arguments>)"
