@@ -84,8 +84,8 @@ def _watched_run(
 ) -> Run:
     import asyncio
 
+    from resilient_ai.cli.demo.play import Options, play
     from resilient_ai.cli.demo.recording import Recording
-    from resilient_ai.cli.demo.run import Options, play
     from resilient_ai.cli.demo.screen import frame_of, watched
     from resilient_ai.core.clock import SYSTEM_CLOCK
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from resilient_ai.cli.demo.run import FAST_CALLS, Options
+from resilient_ai.cli.demo.play import FAST_CALLS, Options
 from resilient_ai.cli.demo.script import SCRIPT, Phase, arrivals, script, total_seconds
 from resilient_ai.cli.demo.tickets import MODEL, TICKETS, data_file, load_tickets
 from resilient_ai.core.clock import seeded

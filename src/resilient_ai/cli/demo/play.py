@@ -37,7 +37,8 @@ FAST_CALLS: Final = 300
 """21 a second, which the device alone keeps up with on a laptop that is busy with other things."""
 REAL_CALLS: Final = 60
 """Calls to a real provider, unless more are asked for: they cost money."""
-REAL_SECONDS: Final = 30.0
+REAL_CALLS_PER_SECOND: Final = 2.0
+"""Enough to see something, slow enough for a small account; three times as many under `fast`."""
 WARM_SECONDS: Final = 60.0
 TAIL_SECONDS: Final = 0.5
 """The run outlasts the last arrival by this much."""
@@ -77,7 +78,7 @@ class Options:
         """How long the run lasts, about."""
         if self.provider is None:
             return total_seconds(script(fast=self.fast))
-        return REAL_SECONDS * (FAST if self.fast else 1.0)
+        return self.count / (REAL_CALLS_PER_SECOND / (FAST if self.fast else 1.0)) + TAIL_SECONDS
 
 
 async def play(options: Options, recording: Recording, show: Show) -> Run:
