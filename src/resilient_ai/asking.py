@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final, TypeAlias, cast
 
 from resilient_ai.errors import InvalidRequest
 from resilient_ai.messages import JSON, DataClassName, Message, OutputSchema, Request, Role, Text, Tool
 
-if TYPE_CHECKING:
-    from resilient_ai.model import Messages
+Messages: TypeAlias = "str | Request | Sequence[Message | Mapping[str, JSON]]"
+"""A question, a conversation in OpenAI's `{"role", "content"}` form or as `Message`s, or a whole `Request`."""
 
 _PARAMETERS: Final = frozenset(
     {

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar, cast, final
 
+from resilient_ai.asking import request_of
 from resilient_ai.core.classify import classify as classify_failure
 from resilient_ai.core.clock import SYSTEM_CLOCK, seeded
 from resilient_ai.core.deadline import earliest
@@ -14,24 +15,26 @@ from resilient_ai.core.failure import FailureKind, Verdict, verdict_of
 from resilient_ai.engine.call import Call, next_number
 from resilient_ai.engine.plan import REASKS, Hop, Plan, check, digest
 from resilient_ai.errors import ConfigError
-from resilient_ai.messages import JSON, DataClassName, Message, Reply, Request, Tool
+from resilient_ai.messages import JSON, DataClassName, Reply, Request, Tool
 from resilient_ai.policies.breaker import Breaker
 from resilient_ai.policies.budget import RetryBudget
 from resilient_ai.policies.fallback import OnInterrupt, WhenAllOpen, actions, one_of
 from resilient_ai.policies.limits import Concurrency, Limits
 from resilient_ai.policies.retry import Retry
-from resilient_ai.policies.timeouts import Timeouts
+from resilient_ai.policies.spending import CostCap
+from resilient_ai.policies.timeouts import DEADLINE_SECONDS, Timeouts
 from resilient_ai.runtime import observers as watchers
 from resilient_ai.runtime.aio import AioDriver
 from resilient_ai.runtime.blocking import BlockingDriver, drive
 from resilient_ai.runtime.orchestrate import run
 from resilient_ai.runtime.session import Session
 from resilient_ai.runtime.stream import AsyncStream, Stream
-from resilient_ai.state import model_state
+from resilient_ai.state import chain_spending, model_state
 
 if TYPE_CHECKING:
     import os
 
+    from resilient_ai.asking import Messages
     from resilient_ai.core.clock import Clock, Random
     from resilient_ai.core.events import Observer
     from resilient_ai.core.model import Model
@@ -40,13 +43,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-Messages: TypeAlias = str | Request | Sequence["Message | Mapping[str, JSON]"]
-"""A question, a conversation in OpenAI's `{"role", "content"}` form or as `Message`s, or a whole `Request`."""
 ClassifyHook: TypeAlias = "Callable[[Exception], Verdict | FailureKind | str | None]"
 """Reads an exception before the library does; None leaves it to the library."""
-
-DEADLINE_SECONDS: Final = 120.0
-"""Long enough for two whole answers with long outputs, short enough that somebody is still waiting."""
 
 _OBJECTIONS: Final = frozenset({FailureKind.CONTENT_FILTERED, FailureKind.INVALID_OUTPUT})
 """Kinds that are flagged on the reply unless the user gives an action for them."""
@@ -69,6 +67,7 @@ class ResilientModel:
         breaker: When a failing model is left alone.
         budget: How many retries all callers of a model may spend together.
         limits: How much is sent at a time.
+        max_cost: What a call, and all calls of the chain in a window, may cost at most.
         on: What to do per failure kind instead of the default: `retry`, `next`, `raise` or `wait`.
         on_interrupt: What to do when a stream breaks after content was delivered.
         when_all_open: What to do when every breaker is open. `last_resort` asks the model on the device, or the last of several, all the
@@ -109,6 +108,7 @@ class ResilientModel:
         breaker: Breaker = Breaker(),  # noqa: B008 - frozen
         budget: RetryBudget = RetryBudget(),  # noqa: B008 - frozen
         limits: Limits = Limits(),  # noqa: B008 - frozen
+        max_cost: CostCap = CostCap(),  # noqa: B008 - frozen
         on: Mapping[str, str] | None = None,
         on_interrupt: OnInterrupt = "raise",
         when_all_open: WhenAllOpen = "last_resort",
@@ -148,12 +148,16 @@ class ResilientModel:
         )
         policy = digest(
             name, [hop.label for hop in hops], deadline, reserve, retry, own, breaker, budget, limits, sorted(remapped.items()),
-            on_interrupt, when_all_open,
+            on_interrupt, when_all_open, max_cost,
         )  # fmt: skip
+        spending = None
+        if max_cost.per_window is not None:
+            priced = tuple(model.key for model in self._models if model.traits.price is not None)
+            spending = chain_spending(name, priced, max_cost.window, time)
         self._plan = check(
             Plan(
                 name, hops, deadline, reserve, retry, timeouts, breaker, budget, limits, remapped, on_interrupt, when_all_open,
-                REASKS, policy,
+                REASKS, policy, max_cost, spending,
             )
         )  # fmt: skip
         self._places = Concurrency(limits)
@@ -414,8 +418,6 @@ class ResilientModel:
             }
             parameters = {**defaults, **parameters}
             data_class = data_class or cast("DataClassName | None", self._options.get("data_class"))
-        from resilient_ai.asking import request_of
-
         schema = None if expectation is None else expectation.schema
         return request_of(messages, tools, parameters, data_class, schema)
 

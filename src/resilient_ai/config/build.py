@@ -13,13 +13,13 @@ from resilient_ai.config.providers import PROVIDERS, installed_providers
 from resilient_ai.config.secrets import KeyLookup, look_up, stand_in
 from resilient_ai.core.model import Price
 from resilient_ai.errors import ConfigError
-from resilient_ai.model import DEADLINE_SECONDS, ResilientModel
+from resilient_ai.model import ResilientModel
 from resilient_ai.policies.breaker import Breaker
 from resilient_ai.policies.budget import RetryBudget
 from resilient_ai.policies.fallback import OnInterrupt, WhenAllOpen
 from resilient_ai.policies.limits import Limits
 from resilient_ai.policies.retry import Retry
-from resilient_ai.policies.timeouts import Timeouts
+from resilient_ai.policies.timeouts import DEADLINE_SECONDS, Timeouts
 from resilient_ai.privacy.key_names import Secrecy, secrecy
 
 if TYPE_CHECKING:

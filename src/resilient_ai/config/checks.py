@@ -16,10 +16,9 @@ from resilient_ai.config.problems import nearest
 from resilient_ai.config.providers import ENTRY_POINTS, PROVIDERS, provider_names
 from resilient_ai.config.secrets import check_reference
 from resilient_ai.errors import ConfigError
-from resilient_ai.model import DEADLINE_SECONDS
 from resilient_ai.policies.breaker import Breaker
 from resilient_ai.policies.retry import Retry
-from resilient_ai.policies.timeouts import Timeouts
+from resilient_ai.policies.timeouts import DEADLINE_SECONDS, Timeouts
 from resilient_ai.privacy.key_names import Secrecy, secrecy
 
 if TYPE_CHECKING:

@@ -11,6 +11,8 @@ from typing import Final, final
 
 from resilient_ai.errors import ConfigError
 
+DEADLINE_SECONDS: Final = 120.0
+"""The whole call: long enough for two whole answers with long outputs, short enough that somebody is still waiting."""
 CONNECT_SECONDS: Final = 5.0
 """Both large SDKs allow 5 s for a connection; a healthy one takes a tenth of a second."""
 FIRST_TOKEN_SECONDS: Final = 20.0
