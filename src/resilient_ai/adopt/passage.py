@@ -14,7 +14,6 @@ One object serves one call, in one thread or task. Written once for both colours
 from __future__ import annotations
 
 import asyncio
-import inspect
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
@@ -23,13 +22,13 @@ from typing import TYPE_CHECKING, Any, Final, final
 
 from resilient_ai.adopt.answers import (
     RemainingTime,
-    body_stream,
     bound,
     headers_of,
     is_read,
     response_of,
     streamed_response,
 )
+from resilient_ai.adopt.delivery import Delivery
 from resilient_ai.adopt.dialects import wants_usage
 from resilient_ai.adopt.primary import CURRENT
 from resilient_ai.adopt.sdk import RAW_HEADER, clamped
@@ -44,8 +43,8 @@ from resilient_ai.messages import Message, Reply, Request
 from resilient_ai.models.wire import Malformed, WireError
 from resilient_ai.models.wire.flags import flags_of
 from resilient_ai.models.wire.portability import unportable, without_opaque
+from resilient_ai.models.wire.sse import looks_like_events
 from resilient_ai.runtime import observers as watchers
-from resilient_ai.runtime.blocking import drive
 from resilient_ai.runtime.orchestrate import CANCELLED, closed, enter, failed, go_on, scope_of
 from resilient_ai.runtime.session import Session
 
@@ -56,7 +55,7 @@ if TYPE_CHECKING:
     from resilient_ai.core.model import ChunkSource, Scope
     from resilient_ai.engine.steps import Step
     from resilient_ai.messages import JSON, Outcome
-    from resilient_ai.models.wire import Codec, StreamEncoder
+    from resilient_ai.models.wire import Codec
     from resilient_ai.runtime.driver import Driver
 
 NO_BOUND: Final = 1000
@@ -95,7 +94,6 @@ class Passage:
         "_chain",
         "_codec",
         "_driver",
-        "_encoder",
         "_number",
         "_opened",
         "_over",
@@ -144,7 +142,6 @@ class Passage:
         self._captured: dict[str, Any] | None = None
         self._opened = False
         self._source: ProviderStream | None = None
-        self._encoder: StreamEncoder | None = None
         self._placed = False
         self._over = False
 
@@ -195,7 +192,8 @@ class Passage:
             except Exception as error:  # noqa: BLE001 - raised again in the SDK's own class
                 closed(self._call, self._driver, error)
                 self._over = True
-                raise await self._failure(error) from None
+                failure = await self._failure(error)
+                raise failure from failure.__cause__
             self._placed = True
             await self._move_on(self._call.begin(clock.now()))
             if isinstance(self._step, Ask) and self._step.hop.index == 0:
@@ -348,22 +346,29 @@ class Passage:
         if self._capturing:
             self._captured = arguments
             if getattr(self._sdk.client, "_middleware", None):
-                return await self._made(arguments)  # middleware wants the SDK's own object
+                return await self._sdk.made(arguments)  # middleware wants the SDK's own object
             return arguments["response"]
         if self._asked is None:
             raise AssertionError("a response without an attempt")
         self._disarm()
+        self._captured = arguments
         if self._codec is not None and arguments["stream"]:
-            self._captured = arguments
             self._opened = True
             step, self._asked = self._asked, None
             return await self._streamed(step, arguments)
         try:
-            reply = await self._reply_in(arguments["response"], stream=False)
+            reply = await self._reply_in(arguments["response"])
             if self._chain.check is not None:
                 reply = self._chain.check(reply)
-            result = await self._made(arguments)
         except Exception as error:  # noqa: BLE001 - every failure becomes exactly one verdict
+            self.fail(error)
+            return await self._rescued(arguments)
+        try:
+            result = await self._sdk.made(
+                {**arguments, "response": self._readable(arguments["response"], reply)}
+            )
+        except Exception as error:  # noqa: BLE001 - the SDK, or a parser it was given, refuses the answer
+            self._told = error
             self.fail(error)
             return await self._rescued(arguments)
         remember(result, self._answered(reply))
@@ -436,7 +441,7 @@ class Passage:
 
     async def whole(self, scope: Scope) -> Reply:
         """See `primary.Attempts`."""
-        return await self._reply_in(await self._again(scope), stream=False)
+        return await self._reply_in(await self._again(scope))
 
     async def streamed(self, scope: Scope) -> ChunkSource:
         """See `primary.Attempts`."""
@@ -478,7 +483,7 @@ class Passage:
         """How often the provider was asked again."""
         return max(0, self._asks - 1)
 
-    async def _reply_in(self, response: Any, *, stream: bool) -> Reply:
+    async def _reply_in(self, response: Any) -> Reply:
         """The answer in a whole response.
 
         Raises:
@@ -488,7 +493,7 @@ class Passage:
         if scope is not None:
             self._note(response, scope)
         raw = response.request.headers.get(RAW_HEADER)
-        if self._codec is None or raw == "stream" or stream:
+        if self._codec is None or raw == "stream":
             return Reply("")  # the caller reads it: its status was all there was to judge
         if not is_read(response):
             if self._driver.blocking:
@@ -538,28 +543,39 @@ class Passage:
             )
         except Exception as error:  # noqa: BLE001 - raised again in the SDK's own class
             self._over = True
-            raise await self._failure(error) from None
+            failure = await self._failure(error)
+            raise failure from failure.__cause__
         except BaseException:
             self._over = True
             raise
         self._over = True
         arguments = await self._arguments(arguments)
         if self._on_primary() and self._captured is not None:
-            arguments["response"] = self._captured["response"]
+            arguments["response"] = self._readable(self._captured["response"], reply)
         else:
-            codec = self._codec
-            if codec is None:
-                raise AssertionError("an answer of no format")
-            outcome = reply.outcome
-            arguments["response"] = response_of(
-                self._request,
-                headers=headers_of(reply, "application/json", self._number),
-                content=codec.encode_reply(reply, model=reply.model or "unnamed"),
-                seconds=0.0 if outcome is None else outcome.seconds,
-            )
-        result = await self._made(arguments)
+            arguments["response"] = self._rendered(reply)
+        result = await self._sdk.made(arguments)
         remember(result, reply.outcome)
         return result
+
+    def _readable(self, response: Any, reply: Reply) -> Any:
+        """`response`, unless it holds the answer as a stream nobody asked for: the SDK would take that for text."""
+        if reply.raw is not None or self._codec is None or not is_read(response):
+            return response
+        return self._rendered(reply) if looks_like_events(response.content) else response
+
+    def _rendered(self, reply: Reply) -> Any:
+        """`reply` as a response of the SDK's own provider."""
+        codec = self._codec
+        if codec is None:
+            raise AssertionError("an answer of no format")
+        outcome = reply.outcome
+        return response_of(
+            self._request,
+            headers=headers_of(reply, "application/json", self._number),
+            content=codec.encode_reply(reply, model=reply.model or "unnamed"),
+            seconds=0.0 if outcome is None else outcome.seconds,
+        )
 
     async def _streamed(self, step: Step, arguments: dict[str, Any] | None) -> Any:
         """The SDK's stream over whoever begins to answer."""
@@ -574,97 +590,36 @@ class Passage:
         try:
             await session.start(step)
         except Exception as error:  # noqa: BLE001 - raised again in the SDK's own class
-            raise await self._failure(error) from None
+            failure = await self._failure(error)
+            raise failure from failure.__cause__
         try:
             arguments = await self._arguments(arguments)
             hop = self._call.hop
             headers: dict[str, str] = {}
-            like = None
-            if self._on_primary() and self._source is not None:
+            like = encoder = None
+            if self._on_primary() and self._source is not None and not self._source.whole:
                 like = self._source.response
             elif hop is not None:
-                self._encoder = codec.stream_encoder(model=hop.name, include_usage=wants_usage(self._body))
+                encoder = codec.stream_encoder(model=hop.name, include_usage=wants_usage(self._body))
                 seen = Reply("", model=hop.name, provider=hop.provider)
                 headers = headers_of(seen, codec.stream_content_type, self._number)
                 headers["x-resilient-attempts"] = str(self._call.attempts + 1)
-            body = self._body_of(session)
+            body = Delivery(session, self._source, encoder, self._final).body(
+                self._request, blocking=self._driver.blocking
+            )
             arguments["response"] = streamed_response(self._request, headers=headers, stream=body, like=like)
-            result = await self._made(arguments)
+            result = await self._sdk.made(arguments)
         except BaseException:
             await session.close()
             raise
         remember(result, lambda: None if session.reply is None else session.reply.outcome)
         return result
 
-    def _body_of(self, session: Session) -> Any:
-        pieces = _Pieces(self, session)
-        if self._driver.blocking:
-            return body_stream(
-                self._request,
-                lambda: drive(pieces.next()),
-                lambda: drive(session.close()),
-                blocking=True,
-            )
-        return body_stream(self._request, pieces.next, session.close, blocking=False)
-
-    async def next_bytes(self, session: Session, *, first: bool) -> bytes | None:
-        """The next bytes for the SDK, perhaps none; None at the end.
-
-        Raises:
-            Exception: The SDK's own: the stream broke after content was delivered.
-        """
-        encoder, source = self._encoder, self._source
-        try:
-            chunk = await session.next()
-            if encoder is None and source is not None and source.complete:
-                # The SDK stops reading at the terminal event: what is left to be counted is counted before it sees that.
-                while chunk is not None:
-                    chunk = await session.next()
-        except Exception as error:  # noqa: BLE001 - raised again in the SDK's own class
-            raise self._final(error) from None
-        if encoder is None:
-            data = b"" if source is None else source.taken()
-            return data if data or chunk is not None else None
-        begun = encoder.start() if first else b""
-        if chunk is None:
-            return begun + encoder.end()
-        return begun + encoder.chunk(chunk)
-
     async def _arguments(self, arguments: dict[str, Any] | None) -> dict[str, Any]:
         """What the SDK's `_process_response` takes, but for the response."""
-        sdk = self._sdk
-        if arguments is None:
-            if self._captured is not None:
-                arguments = self._captured
-            else:
-                options = sdk.copied(retries=None)
-                cast_to = sdk.client._maybe_override_cast_to(sdk.cast_to, options)  # noqa: SLF001 - the SDK's own hook
-                arguments = {
-                    "cast_to": cast_to,
-                    "options": options,
-                    "stream": sdk.stream,
-                    "stream_cls": sdk.stream_cls,
-                }
-        arguments = dict(arguments)
-        if "retries_taken" in inspect.signature(sdk.process).parameters:
-            arguments["retries_taken"] = self._retries()
         if self._request is None:
-            self._request = await self._never_sent()
-        return arguments
-
-    async def _never_sent(self) -> Any:
-        """The request as the SDK would have sent it, had its provider been asked."""
-        client = self._sdk.client
-        options = self._sdk.copied(retries=None)
-        client._maybe_override_cast_to(self._sdk.cast_to, options)  # noqa: SLF001 - takes its mark from the headers
-        self._over = True
-        prepared = client._prepare_options(options)  # noqa: SLF001 - the SDK's own hook
-        options = await prepared if inspect.isawaitable(prepared) else prepared
-        return client._build_request(options)  # noqa: SLF001 - the SDK's own hook
-
-    async def _made(self, arguments: Mapping[str, Any]) -> Any:
-        made = self._sdk.process(**arguments)
-        return await made if inspect.isawaitable(made) else made
+            self._request = await self._sdk.unsent()
+        return self._sdk.arguments(arguments or self._captured, retries=max(0, self._asks - 1))
 
     def is_of(self, client: object) -> bool:
         """`client` makes this call."""
@@ -680,7 +635,7 @@ class Passage:
     async def _failure(self, error: Exception) -> Exception:
         if self._request is None:
             try:
-                self._request = await self._never_sent()
+                self._request = await self._sdk.unsent()
             except Exception:  # noqa: BLE001 - the SDK cannot even build it: then our own error is all there is
                 return error
         return self._final(error)
@@ -690,46 +645,12 @@ class Passage:
         raised = self._told
         if raised is error:
             return raised
-        outcome = outcome_of(error)
         if raised is None or self._call.committed:
             own = next((ending.error for ending in self._call.endings if ending.hop.index == 0), error)
             own = error if self._call.committed else own
-            if self._is_sdks(own):
-                raised = own
-            elif self._request is None or self._sdk.module is None:
-                return error
-            else:
-                response = None if self._captured is None else self._captured["response"]
-                raised = sdk_error(self._sdk.module, own, self._request, response)
+            response = None if self._captured is None else self._captured["response"]
+            raised = sdk_error(self._sdk.module, own, self._request, response)
+        outcome = outcome_of(error)
         if outcome is not None:
             attach(raised, outcome, note=True)
         return raised
-
-    def _is_sdks(self, error: Exception) -> bool:
-        module = self._sdk.module
-        return module is not None and isinstance(error, module.APIError)
-
-
-@final
-class _Pieces:
-    """Pulls a stream's bytes, and knows which come first."""
-
-    __slots__ = ("_ended", "_first", "_passage", "_session")
-
-    def __init__(self, passage: Passage, session: Session) -> None:
-        self._passage = passage
-        self._session = session
-        self._first = True
-        self._ended = False
-
-    async def next(self) -> bytes | None:
-        if self._ended:
-            return None
-        data = await self._passage.next_bytes(self._session, first=self._first)
-        self._first = False
-        self._ended = data is None or self._session.ended
-        return data
-
-    def __del__(self) -> None:
-        if not self._session.ended:
-            self._session.abandon()

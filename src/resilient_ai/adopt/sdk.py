@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, final
 
@@ -65,6 +66,41 @@ class Sdk:
             if COUNT_HEADER not in {name.lower() for name in headers}:
                 options.headers = {**headers, COUNT_HEADER: str(count)}
         return options
+
+    async def made(self, arguments: Mapping[str, Any]) -> Any:
+        """What the SDK makes of a response; `arguments` are those of its `_process_response`."""
+        made = self.process(**arguments)
+        return await made if inspect.isawaitable(made) else made
+
+    def arguments(self, known: Mapping[str, Any] | None, *, retries: int) -> dict[str, Any]:
+        """The arguments of the SDK's `_process_response`, the response aside.
+
+        Args:
+            known: Those it was called with before, or None.
+            retries: How often the provider was asked again.
+        """
+        if known is None:
+            options = self.copied(retries=None)
+            cast_to = self.client._maybe_override_cast_to(self.cast_to, options)  # noqa: SLF001 - the SDK's own hook
+            known = {
+                "cast_to": cast_to,
+                "options": options,
+                "stream": self.stream,
+                "stream_cls": self.stream_cls,
+            }
+        arguments = dict(known)
+        if "retries_taken" in inspect.signature(self.process).parameters:
+            arguments["retries_taken"] = retries
+        return arguments
+
+    async def unsent(self) -> Any:
+        """The request as the SDK would have sent it, had its provider been asked."""
+        client = self.client
+        options = self.copied(retries=None)
+        client._maybe_override_cast_to(self.cast_to, options)  # noqa: SLF001 - takes its mark from the headers
+        prepared = client._prepare_options(options)  # noqa: SLF001 - the SDK's own hook
+        options = await prepared if inspect.isawaitable(prepared) else prepared
+        return client._build_request(options)  # noqa: SLF001 - the SDK's own hook
 
 
 def clamped(given: Any, client: Any, scope: Scope, *, stream: bool) -> Any:

@@ -34,7 +34,18 @@ class ProviderStream:
         typed: Turns what the decoder raises into a typed error.
     """
 
-    __slots__ = ("_decoder", "_fault", "_held", "_loop", "_pieces", "_scope", "_typed", "response", "tape")
+    __slots__ = (
+        "_decoder",
+        "_fault",
+        "_held",
+        "_loop",
+        "_pieces",
+        "_scope",
+        "_typed",
+        "response",
+        "tape",
+        "whole",
+    )
 
     def __init__(
         self,
@@ -48,6 +59,8 @@ class ProviderStream:
         self._decoder = decoder
         self._scope = scope
         self._typed = typed
+        self.whole = False
+        """The server sent a whole body in place of a stream, which the SDK could not read."""
         self._fault: Exception | None = None
         self._held = 0
         self._pieces: Any = response.iter_bytes() if scope.blocking else response.aiter_bytes()
@@ -75,6 +88,8 @@ class ProviderStream:
         try:
             if data is None:
                 return self._decoder.end() or None
+            if not self._held and data.lstrip()[:1] in (b"{", b"["):
+                self.whole = True
             self._keep(data)
             return self._decoder.feed(data) or [_NOTHING]
         except WireError as error:

@@ -61,7 +61,7 @@ def sdk_of(kind: type) -> Any:
 
 
 def sdk_error(sdk: Any, error: Exception, request: Any, response: Any) -> Exception:
-    """`error` in the SDK's own classes, for callers that know no others. `error` is its cause.
+    """`error` in the SDK's own classes, for callers that know no others; `error` is then its cause.
 
     Args:
         sdk: The SDK's top-level module.
@@ -69,22 +69,29 @@ def sdk_error(sdk: Any, error: Exception, request: Any, response: Any) -> Except
         request: The request as the SDK built it.
         response: The answer that was none, or None.
     """
+    if sdk is None or request is None or isinstance(error, sdk.APIError):
+        return error
     told = error.__cause__ if isinstance(error, StreamInterrupted) else error
     failed = told if isinstance(told, Exception) else error
+    what = str(error)
+    if isinstance(error, StreamInterrupted):
+        what = "the stream broke after content was delivered; `.__cause__.partial` holds what came"
     kind = failed.kind if isinstance(failed, CallError) else classify(failed).kind
+    if kind is FailureKind.LOCAL and not isinstance(failed, CallError):
+        return error  # a bug of this process, and nothing an SDK would have raised
     raised: Exception
     if kind is FailureKind.TIMEOUT:
         raised = sdk.APITimeoutError(request=request)
-    elif not isinstance(failed, CallError):
+    elif not isinstance(failed, CallError) and failed is error:
         raised = sdk.APIConnectionError(request=request)
-    elif kind is FailureKind.CONNECTION or isinstance(failed, _NOT_SENT):
-        raised = sdk.APIConnectionError(message=str(error), request=request)
+    elif not isinstance(failed, CallError) or kind is FailureKind.CONNECTION or isinstance(failed, _NOT_SENT):
+        raised = sdk.APIConnectionError(message=what, request=request)
     else:
         body = _decoded(failed.body) if isinstance(failed, ModelError) and failed.body is not None else None
         if body is None and response is not None and hasattr(sdk, "APIResponseValidationError"):
-            raised = sdk.APIResponseValidationError(response=response, body=None, message=str(error))
+            raised = sdk.APIResponseValidationError(response=response, body=None, message=what)
         else:
-            raised = sdk.APIError(str(error), request, body=body)
+            raised = sdk.APIError(what, request, body=body)
     raised.__cause__ = error
     return raised
 

@@ -1,0 +1,86 @@
+"""Hands a stream to the SDK: the provider's own bytes, or another model's answer written in the provider's format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, final
+
+from resilient_ai.adopt.answers import body_stream
+from resilient_ai.runtime.blocking import drive
+
+if TYPE_CHECKING:
+    from resilient_ai.adopt.source import ProviderStream
+    from resilient_ai.models.wire import StreamEncoder
+    from resilient_ai.runtime.session import Session
+
+
+@final
+class Delivery:
+    """The bytes of one stream, pulled by the SDK. Dropping it ends the stream.
+
+    Args:
+        session: The stream, brought to its first content.
+        source: The provider's stream, or None where somebody else answers.
+        encoder: Writes what somebody else answers; None hands on the provider's bytes.
+        final: Turns what breaks the stream into what the caller meets.
+    """
+
+    __slots__ = ("_encoder", "_ended", "_final", "_first", "_session", "_source")
+
+    def __init__(
+        self,
+        session: Session,
+        source: ProviderStream | None,
+        encoder: StreamEncoder | None,
+        final: Callable[[Exception], Exception],
+    ) -> None:
+        self._session = session
+        self._source = source
+        self._encoder = encoder
+        self._final = final
+        self._first = True
+        self._ended = False
+
+    def body(self, request: Any, *, blocking: bool) -> Any:
+        """The body of a response to `request`."""
+        session = self._session
+        if blocking:
+            return body_stream(
+                request, lambda: drive(self.next()), lambda: drive(session.close()), blocking=True
+            )
+        return body_stream(request, self.next, session.close, blocking=False)
+
+    async def next(self) -> bytes | None:
+        """The next bytes, perhaps none; None at the end.
+
+        Raises:
+            Exception: The SDK's own: the stream broke after content was delivered.
+        """
+        if self._ended:
+            return None
+        try:
+            data = await self._pulled()
+        except Exception as error:  # noqa: BLE001 - raised again in the SDK's own class
+            self._ended = True
+            failure = self._final(error)
+            raise failure from failure.__cause__
+        self._ended = data is None or self._session.ended
+        return data
+
+    async def _pulled(self) -> bytes | None:
+        session, source, encoder = self._session, self._source, self._encoder
+        chunk = await session.next()
+        if encoder is None:
+            if source is not None and source.complete:
+                # The SDK stops reading at the terminal event: what is left to be counted is counted before it sees that.
+                while chunk is not None:
+                    chunk = await session.next()
+            data = b"" if source is None else source.taken()
+            return data if data or chunk is not None else None
+        begun = encoder.start() if self._first else b""
+        self._first = False
+        return begun + (encoder.end() if chunk is None else encoder.chunk(chunk))
+
+    def __del__(self) -> None:
+        if not self._session.ended:
+            self._session.abandon()
