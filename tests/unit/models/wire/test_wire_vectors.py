@@ -12,11 +12,20 @@ import pytest
 from resilient_ai.core.assembly import ReplyBuilder
 from resilient_ai.messages import Reply
 from resilient_ai.models.wire import Codec, Malformed, ReportedError, Truncated, WireError
+from resilient_ai.models.wire.anthropic import Anthropic
+from resilient_ai.models.wire.gemini import Gemini
+from resilient_ai.models.wire.ollama import Ollama
 from resilient_ai.models.wire.openai_chat import OpenAIChat
 from resilient_ai.models.wire.openai_responses import OpenAIResponses
 
 VECTORS = Path(__file__).parents[3] / "vectors" / "wire"
-CODECS: dict[str, Codec] = {"openai_chat": OpenAIChat(), "openai_responses": OpenAIResponses()}
+CODECS: dict[str, Codec] = {
+    "anthropic": Anthropic(),
+    "gemini": Gemini(),
+    "ollama": Ollama(),
+    "openai_chat": OpenAIChat(),
+    "openai_responses": OpenAIResponses(),
+}
 ERRORS: dict[str, type[WireError]] = {
     "Malformed": Malformed,
     "ReportedError": ReportedError,
@@ -25,9 +34,12 @@ ERRORS: dict[str, type[WireError]] = {
 Expected: TypeAlias = "dict[str, object]"
 
 
-def vectors(ending: str) -> list[str]:
+def vectors(*endings: str) -> list[str]:
     return sorted(
-        f"{folder}/{path.name}" for folder in CODECS for path in (VECTORS / folder).glob(f"*.{ending}")
+        f"{folder}/{path.name}"
+        for folder in CODECS
+        for ending in endings
+        for path in (VECTORS / folder).glob(f"*.{ending}")
     )
 
 
@@ -66,7 +78,7 @@ def streamed(codec: Codec, pieces: list[bytes]) -> tuple[Reply, WireError | None
         failure = error
     for chunk in decoder.take():
         builder.add(chunk)
-    return builder.reply(), failure
+    return builder.reply(flags=decoder.flags), failure
 
 
 def check(expected: Expected, reply: Reply | None, failure: WireError | None) -> None:
@@ -77,7 +89,7 @@ def check(expected: Expected, reply: Reply | None, failure: WireError | None) ->
             assert reply.text == expected["partial"]
         if isinstance(failure, ReportedError):
             assert failure.status == expected.get("status")
-            assert json.loads(failure.body).get("error") or "message" in json.loads(failure.body)
+            assert json.loads(failure.body).keys() & {"error", "message", "candidates"}
     else:
         assert failure is None
         assert reply is not None
@@ -95,13 +107,13 @@ def test_a_published_answer_means_what_stands_beside_it(name: str) -> None:
         check(expected, reply, None)
 
 
-@pytest.mark.parametrize("name", vectors("sse"))
+@pytest.mark.parametrize("name", vectors("sse", "ndjson"))
 def test_a_published_stream_means_what_stands_beside_it(name: str) -> None:
     codec, body, expected = load(name)
     check(expected, *streamed(codec, [body]))
 
 
-@pytest.mark.parametrize("name", vectors("sse"))
+@pytest.mark.parametrize("name", vectors("sse", "ndjson"))
 def test_a_stream_means_the_same_wherever_it_is_cut(name: str) -> None:
     codec, body, expected = load(name)
     for cut in range(1, len(body)):
@@ -109,14 +121,14 @@ def test_a_stream_means_the_same_wherever_it_is_cut(name: str) -> None:
     check(expected, *streamed(codec, [body[i : i + 1] for i in range(len(body))]))
 
 
-@pytest.mark.parametrize("name", vectors("sse"))
+@pytest.mark.parametrize("name", vectors("sse", "ndjson"))
 @pytest.mark.parametrize("end", [b"\r\n", b"\r"])
 def test_a_stream_means_the_same_with_any_line_end_and_a_byte_order_mark(name: str, end: bytes) -> None:
     codec, body, expected = load(name)
     check(expected, *streamed(codec, [b"\xef\xbb\xbf" + body.replace(b"\n", end)]))
 
 
-@pytest.mark.parametrize("name", vectors("sse"))
+@pytest.mark.parametrize("name", vectors("sse", "ndjson"))
 def test_no_stream_that_is_cut_before_its_end_passes_as_whole(name: str) -> None:
     codec, body, expected = load(name)
     if "error" in expected:
@@ -130,7 +142,7 @@ def test_no_stream_that_is_cut_before_its_end_passes_as_whole(name: str) -> None
             assert shape(reply)["tool_calls"] == expected["tool_calls"]
 
 
-@pytest.mark.parametrize("name", vectors("sse"))
+@pytest.mark.parametrize("name", vectors("sse", "ndjson"))
 def test_a_stream_in_place_of_a_body_is_read(name: str) -> None:
     codec, body, expected = load(name)
     if "error" in expected:

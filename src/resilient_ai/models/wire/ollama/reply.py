@@ -22,7 +22,7 @@ def decode_reply(body: bytes) -> Reply:
     try:
         answer = decode_object(body)
     except Malformed:
-        if body.lstrip()[:1] == b"{" and b"\n" in body.strip():
+        if _begins_a_stream(body):
             return assemble(OllamaDecoder(), body)
         raise
     if "message" not in answer:
@@ -35,6 +35,15 @@ def decode_reply(body: bytes) -> Reply:
     for chunk in decoder.take():
         builder.add(chunk)
     return replace(builder.reply(flags=decoder.flags), raw=answer)
+
+
+def _begins_a_stream(body: bytes) -> bool:
+    """The first line is a whole one that says more will come; behind a last one nothing has any business."""
+    first, end, _ = body.lstrip().partition(b"\n")
+    try:
+        return bool(end) and decode_object(first).get("done") is False
+    except (Malformed, Truncated):
+        return False
 
 
 def encode_reply(reply: Reply, *, model: str, clock: Clock) -> bytes:
