@@ -157,7 +157,7 @@ class FallbackUsed:
 @made_quickly
 @dataclass(frozen=True, slots=True)
 class RetrySuppressed:
-    """A retry was allowed by the verdict and did not happen. `reason`: `budget | attempts | deadline | breaker`."""
+    """A retry was allowed by the verdict and did not happen. `reason`: `budget | attempts | deadline | breaker | cost_cap`."""
 
     call: int
     at: float

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, final
 
 from resilient_ai.core import events
-from resilient_ai.engine.cost import cost_of
-from resilient_ai.messages import UNKNOWN_USAGE, Attempt, Outcome, Skip, Usage
+from resilient_ai.engine.cost import cost_of, usage_of
+from resilient_ai.messages import UNKNOWN_USAGE, Attempt, Outcome, Skip
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from resilient_ai.core.failure import Verdict
     from resilient_ai.engine.plan import Hop, Plan
     from resilient_ai.engine.steps import Ask, Ended
-    from resilient_ai.messages import Reply, Request
+    from resilient_ai.messages import Reply, Request, Usage
 
 
 @final
@@ -104,10 +104,7 @@ class Books:
     def attempted(self, step: Ask, ended: Ended, now: float, what_next: str) -> Usage:
         """An attempt ended; its tokens as far as they are known."""
         hop = step.hop
-        usage = ended.reply.usage if ended.reply is not None else UNKNOWN_USAGE
-        noted = ended.notes.get("usage")
-        if usage is UNKNOWN_USAGE and isinstance(noted, Usage):
-            usage = noted
+        usage = usage_of(ended)
         verdict = ended.verdict
         status = (
             verdict.status

@@ -21,6 +21,7 @@ from resilient_ai.engine.books import Books
 from resilient_ai.engine.endings import Ending, exception_for
 from resilient_ai.engine.fit import estimated_tokens, misfit, with_feedback, with_prefix
 from resilient_ai.engine.plan import LEARNED_RESERVE_SHARE
+from resilient_ai.engine.purse import Purse
 from resilient_ai.engine.steps import Ask, Done, Ended, Pause, Step
 from resilient_ai.errors import InvalidOutput
 from resilient_ai.messages import Outcome, Skip
@@ -56,6 +57,7 @@ class Call:
         "_books",
         "_chance",
         "_drawn",
+        "_failed",
         "_failures",
         "_hop",
         "_last_resort",
@@ -64,6 +66,7 @@ class Call:
         "_operation",
         "_paused_at",
         "_plan",
+        "_purse",
         "_reasks",
         "_request",
         "_slice",
@@ -106,6 +109,7 @@ class Call:
         self._plan = plan
         self._barred = barred
         self._books = Books(plan, number, now, until, emit)
+        self._purse = Purse(plan, request) if plan.max_cost.active else None
         self._chance = chance
         self._operation: Literal["chat", "stream"] = operation
         self._started = now
@@ -119,6 +123,8 @@ class Call:
         self._step: Ask | None = None
         self._n = 0
         self._failures = 0
+        self._failed: Ending | None = None
+        """The failure after which the same model is to be asked again."""
         self._reasks = 0
         self._strategies: Strategies | None = None
         self._drawn: float | None = None
@@ -169,6 +175,8 @@ class Call:
         hop = step.hop
         verdict = ended.verdict
         seconds = now - step.started
+        if self._purse is not None:
+            self._purse.pay(hop, ended, now)
         if ended.error is None:
             self._give_back(hop, step.permit, now, None, ended.first_content or seconds)
             hop.state.budget.refund(self._drawn)
@@ -200,6 +208,8 @@ class Call:
         self._step = None
         if step is not None:
             step.hop.state.breaker.settle(step.permit, "neutral", now, self._chance)
+            if self._purse is not None:
+                self._purse.pay(step.hop, ended, now)
             self._record(step, ended, now, verdict)
         self._books.left(now, ended)
 
@@ -227,6 +237,8 @@ class Call:
         if traits.context_tokens is not None and self._tokens is None:
             self._tokens = estimated_tokens(self.request)
         reason = self._misfit(hop)
+        if reason is None and not self._affords(hop, now):
+            reason = "cost_cap"
         if reason is not None:
             return Skip(hop.name, hop.provider, reason)
         wait = hop.state.breaker.peek(now)
@@ -245,7 +257,11 @@ class Call:
 
     def _usable(self, hop: Hop, now: float) -> bool:
         """`hop` could be asked now, time aside."""
-        return self._misfit(hop) is None and hop.state.breaker.peek(now) is None
+        return self._misfit(hop) is None and hop.state.breaker.peek(now) is None and self._affords(hop, now)
+
+    def _affords(self, hop: Hop, now: float) -> bool:
+        """Another request to `hop` fits the cost caps."""
+        return self._purse is None or self._purse.affords(hop, now)
 
     def _misfit(self, hop: Hop) -> str | None:
         """Why `hop` may not take the request at all, or None."""
@@ -280,6 +296,7 @@ class Call:
         self._hop = hop
         self._n = 0
         self._failures = 0
+        self._failed = None
         self._reasks = 0
         self._drawn = None
         self._booked = False
@@ -307,9 +324,13 @@ class Call:
             self._booked = True
             if start > now:
                 return self._pause(start - now, now, latest)
+        if self._purse is not None and not self._purse.hold(hop, now):
+            return self._next_after(hop, now, "cost_cap")
         permit = state.breaker.admit(now, anyway=self._last_resort)
         self._books.breaker_moved(hop, now)
         if permit is None:
+            if self._purse is not None:
+                self._purse.release(now)
             return self._next_after(hop, now, "circuit_open")
         self._booked = False
         self._n += 1
@@ -324,6 +345,8 @@ class Call:
         if self._n == 0:
             wait = hop.state.breaker.retry_after(now) if reason == "circuit_open" else None
             self._books.passed_over(Skip(hop.name, hop.provider, reason, wait), now)
+        elif self._failed is not None:
+            self.endings.append(self._failed)
         self._books.left(now, None)
         return self._enter(hop.index + 1, now, reason)
 
@@ -362,6 +385,7 @@ class Call:
             raise AssertionError("a failure without an exception")
         if isinstance(error, InvalidOutput) and self._may_reask(hop, now):
             self._reasks += 1
+            self._failed = Ending(hop, error, verdict)
             self._request = with_feedback(self.request, error.draft.text, error.problem)
             self._record(step, ended, now, "re-ask")
             return self._ask(hop, now)
@@ -371,6 +395,7 @@ class Call:
             self._failures += 1
             again = self._again(hop, error, verdict, now, waits=action == "wait", forced=action is not None)
             if again is not None:
+                self._failed = Ending(hop, error, verdict)
                 self._record(step, ended, now, "retry")
                 return again
         moves_on = verdict.next_model if action is None else action == "next"
@@ -388,6 +413,9 @@ class Call:
     def _may_reask(self, hop: Hop, now: float) -> bool:
         """Another draft is allowed and there is time for one like the last."""
         if self._reasks >= self._plan.reasks or FailureKind.INVALID_OUTPUT in self._plan.on:
+            return False
+        if not self._affords(hop, now):
+            self._books.suppressed(hop, "cost_cap", now)
             return False
         return now + (hop.state.latency.p50 or LEAST_ATTEMPT_SECONDS) < self._slice_end(hop, now)
 
@@ -422,6 +450,9 @@ class Call:
             return None
         if hop.state.breaker.peek(now) is not None:
             self._books.suppressed(hop, "breaker", now)
+            return None
+        if not self._affords(hop, now):
+            self._books.suppressed(hop, "cost_cap", now)
             return None
         drawn = hop.state.budget.draw(verdict.kind, now)
         if drawn is None:

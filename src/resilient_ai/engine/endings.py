@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, final
 from resilient_ai.core.failure import FailureKind, Verdict
 from resilient_ai.errors import (
     AllModelsFailed,
+    BudgetExceeded,
     CallError,
     CircuitOpen,
     DeadlineExceeded,
@@ -33,6 +34,7 @@ _SKIP_WORDS = {
     "no_time": "no time was left for it",
     "data_class": "it is not cleared for the request's data class",
     "context": "its context window cannot hold the request",
+    "cost_cap": "it would cost more than max_cost leaves",
 }
 
 
@@ -157,6 +159,11 @@ def _never_asked(plan: Plan, skips: tuple[Skip, ...]) -> CallError:
             kind=FailureKind.RATE_LIMITED,
             retry_after=soonest,
         )
+    if "cost_cap" in reasons:
+        return BudgetExceeded(
+            f"chain {plan.name!r}: nothing was sent; {story} (at most {plan.max_cost}). "
+            "Lower max_tokens, raise max_cost, or end the chain with a model that costs nothing."
+        )
     if reasons and reasons <= {"no_time"}:
         return _deadline(plan, (), skips)
     kind = FailureKind.CONTEXT_OVERFLOW if "context" in reasons else FailureKind.LOCAL
@@ -191,6 +198,8 @@ def _skipped(label: str, skip: Skip) -> CallError:
         return Overloaded(what, kind=FailureKind.RATE_LIMITED, retry_after=skip.retry_after)
     if skip.reason == "no_time":
         return DeadlineExceeded(what)
+    if skip.reason == "cost_cap":
+        return BudgetExceeded(what)
     return HopRefused(
         what, kind=FailureKind.CONTEXT_OVERFLOW if skip.reason == "context" else FailureKind.LOCAL
     )

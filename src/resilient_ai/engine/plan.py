@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, final
 
 from resilient_ai.core.failure import Action, FailureKind
 from resilient_ai.errors import ConfigError
+from resilient_ai.policies.spending import CostCap, Spending
 
 if TYPE_CHECKING:
     from resilient_ai.core.model import Model, Traits
@@ -100,6 +101,8 @@ class Plan:
         reserve: Seconds kept for each model behind the one being tried; None learns them.
         on: What the user wants done, per kind, instead of the verdict's default.
         digest: Short hash of the effective policy.
+        max_cost: What may be spent.
+        spending: What the chain has spent in the window of `max_cost`; None without one.
     """
 
     name: str
@@ -116,6 +119,8 @@ class Plan:
     when_all_open: WhenAllOpen
     reasks: int
     digest: str
+    max_cost: CostCap = CostCap()  # noqa: RUF009 - frozen
+    spending: Spending | None = None
 
     def worst_case(self, *, checked: bool = False) -> WorstCase:
         """The most a call of this plan may cost; `checked` counts the re-asks of validated output."""
@@ -150,6 +155,8 @@ class Plan:
             f"  breaker: {self._breaker_in_words()}; when all are open: {self.when_all_open}",
             f"  limits: {self._limits_in_words()}",
         ]
+        if self.max_cost.active:
+            lines.append(f"  cost: at most {self.max_cost}")
         if self.on:
             lines.append(
                 "  on: " + ", ".join(f"{kind} -> {action}" for kind, action in sorted(self.on.items()))
@@ -237,7 +244,31 @@ def check(plan: Plan) -> Plan:
             "fall out of it before they add up. Lengthen breaker.window or shorten timeouts.attempt.",
             key="breaker.window",
         )
+    if plan.max_cost.active:
+        _check_prices(plan)
     return plan
+
+
+def _check_prices(plan: Plan) -> None:
+    """A cap over a model without a price would be one that somebody believes in.
+
+    Raises:
+        ConfigError: A model that is asked over the network has no price, or one in another currency.
+    """
+    currency = plan.max_cost.currency
+    for hop in plan.hops:
+        price = hop.traits.price
+        if price is None and hop.traits.server_address is not None and not hop.traits.local:
+            raise ConfigError(
+                f"max_cost cannot be kept: what {hop.label} costs is unknown. Give the model price=Price(...), "
+                "price='auto' (extra 'prices'), or Price(0, 0) if it costs nothing.",
+                key="max_cost",
+            )
+        if price is not None and price.currency != currency:
+            raise ConfigError(
+                f"max_cost is in {currency}, but the price of {hop.label} is in {price.currency}; give both in one currency.",
+                key="max_cost",
+            )
 
 
 def digest(*parts: object) -> str:

@@ -11,8 +11,8 @@ from resilient_ai.models.remote import RemoteModel
 from resilient_ai.models.wire.openai_chat import OpenAIChat
 
 if TYPE_CHECKING:
-    from resilient_ai.core.model import Price
     from resilient_ai.messages import DataClassName
+    from resilient_ai.models.prices import PriceSetting
     from resilient_ai.policies.timeouts import Timeouts
 
 OPENAI_URL: Final = "https://api.openai.com/v1"
@@ -44,7 +44,7 @@ class OpenAIModel(RemoteModel):
         context_tokens: Size of the context window; requests that cannot fit are passed on without asking.
         data_classes: Data classes the model may see; None means all.
         timeouts: Its own clocks; None takes the chain's.
-        price: What its tokens cost.
+        price: What its tokens cost; "auto" looks it up in `genai-prices` (extra `prices`).
         headers: Sent with every request; names in any case.
         provider: Who serves it, for telemetry and error tables; None is `openai`.
         max_tokens_field: The request's name for the output bound. Servers other than OpenAI's mostly know `max_tokens` only.
@@ -63,7 +63,7 @@ class OpenAIModel(RemoteModel):
         data_classes: Iterable[DataClassName] | None = None,
         timeouts: Timeouts | None = None,
         *,
-        price: Price | None = None,
+        price: PriceSetting = None,
         headers: Mapping[str, str] | None = None,
         provider: str | None = None,
         max_tokens_field: Literal["max_completion_tokens", "max_tokens"] | None = None,

@@ -11,8 +11,8 @@ from resilient_ai.models.remote import RemoteModel
 from resilient_ai.models.wire.openai_responses import OpenAIResponses
 
 if TYPE_CHECKING:
-    from resilient_ai.core.model import Price
     from resilient_ai.messages import DataClassName
+    from resilient_ai.models.prices import PriceSetting
     from resilient_ai.policies.timeouts import Timeouts
 
 
@@ -30,7 +30,7 @@ class OpenAIResponsesModel(RemoteModel):
         data_classes: Iterable[DataClassName] | None = None,
         timeouts: Timeouts | None = None,
         *,
-        price: Price | None = None,
+        price: PriceSetting = None,
         headers: Mapping[str, str] | None = None,
         provider: str | None = None,
     ) -> None:

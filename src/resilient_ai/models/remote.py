@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Final, NoReturn, final
 from resilient_ai.core.classify import classify
 from resilient_ai.core.deadline import AttemptTimeout
 from resilient_ai.core.failure import FailureKind, Verdict, verdict_of
-from resilient_ai.core.model import Price, Traits
+from resilient_ai.core.model import Traits
 from resilient_ai.errors import ModelError, ResilientError
 from resilient_ai.models.http import Exchange, Transport
+from resilient_ai.models.prices import PriceSetting, price_of
 from resilient_ai.models.wire import Codec, ReportedError, Truncated, Unportable, WireError
 from resilient_ai.models.wire.flags import AFTER_FINISH, FINISH_MISSING, REPEATED, flags_of
 
@@ -69,7 +70,7 @@ class RemoteModel:
         context_tokens: int | None = None,
         data_classes: Iterable[DataClassName] | None = None,
         timeouts: Timeouts | None = None,
-        price: Price | None = None,
+        price: PriceSetting = None,
         uds: str | None = None,
         traits: Traits | None = None,
     ) -> None:
@@ -85,7 +86,7 @@ class RemoteModel:
             base,
             context_tokens=context_tokens,
             data_classes=None if data_classes is None else frozenset(data_classes),
-            price=price,
+            price=price_of(price, provider, name),
             server_address=self._transport.host,
             server_port=self._transport.port,
             wire=codec.format,

@@ -16,6 +16,7 @@ from resilient_ai.policies.breaker.mirror import Mirror
 from resilient_ai.policies.budget import BudgetState
 from resilient_ai.policies.latency import Latency
 from resilient_ai.policies.limits import Pace
+from resilient_ai.policies.spending import Spending
 
 if TYPE_CHECKING:
     from resilient_ai.core.clock import Clock
@@ -46,6 +47,7 @@ class ModelState:
 
 
 _states: weakref.WeakValueDictionary[tuple[object, ...], ModelState] = weakref.WeakValueDictionary()
+_spendings: weakref.WeakValueDictionary[tuple[object, ...], Spending] = weakref.WeakValueDictionary()
 _lock = threading.Lock()
 
 
@@ -68,6 +70,19 @@ def model_state(
         return state
 
 
+def chain_spending(chain: str, models: tuple[str, ...], window: float, clock: Clock) -> Spending:
+    """What the chain of this name has spent on these models; the same object for the same arguments.
+
+    So a chain that is built anew from its file goes on with what was spent.
+    """
+    place = (id(clock), chain, models, window)
+    with _lock:
+        spending = _spendings.get(place)
+        if spending is None:
+            spending = _spendings[place] = Spending(window)
+        return spending
+
+
 _PLAIN_BREAKER_FIELDS = (
     "window",
     "failure_ratio",
@@ -87,6 +102,8 @@ def _after_fork() -> None:
     _lock = threading.Lock()
     for state in list(_states.values()):
         state.reset_locks()
+    for spending in list(_spendings.values()):
+        spending.reset_lock()
 
 
 if hasattr(os, "register_at_fork"):
