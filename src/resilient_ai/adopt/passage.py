@@ -17,7 +17,6 @@ import asyncio
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final, final
 
 from resilient_ai.adopt.answers import (
@@ -31,21 +30,20 @@ from resilient_ai.adopt.answers import (
 from resilient_ai.adopt.delivery import Delivery
 from resilient_ai.adopt.dialects import wants_usage
 from resilient_ai.adopt.primary import CURRENT
+from resilient_ai.adopt.progress import Progress
 from resilient_ai.adopt.sdk import RAW_HEADER, clamped
 from resilient_ai.adopt.source import ProviderStream
 from resilient_ai.adopt.wire_faults import says_nothing, sdk_error, typed
-from resilient_ai.core.deadline import AttemptTimeout, earliest
-from resilient_ai.engine.call import Call, next_number
+from resilient_ai.core.deadline import AttemptTimeout
 from resilient_ai.engine.endings import attach
-from resilient_ai.engine.steps import Ask, Ended, Pause
+from resilient_ai.engine.steps import Pause
+from resilient_ai.errors import CallError
 from resilient_ai.history import outcome_of, remember
-from resilient_ai.messages import Message, Reply, Request
+from resilient_ai.messages import Reply
 from resilient_ai.models.wire import Malformed, WireError
 from resilient_ai.models.wire.flags import flags_of
-from resilient_ai.models.wire.portability import unportable, without_opaque
 from resilient_ai.models.wire.sse import looks_like_events
-from resilient_ai.runtime import observers as watchers
-from resilient_ai.runtime.orchestrate import CANCELLED, closed, enter, failed, go_on, scope_of
+from resilient_ai.runtime.orchestrate import go_on
 from resilient_ai.runtime.session import Session
 
 if TYPE_CHECKING:
@@ -54,15 +52,11 @@ if TYPE_CHECKING:
     from resilient_ai.adopt.sdk import Sdk
     from resilient_ai.core.model import ChunkSource, Scope
     from resilient_ai.engine.steps import Step
-    from resilient_ai.messages import JSON, Outcome
+    from resilient_ai.messages import JSON
     from resilient_ai.models.wire import Codec
-    from resilient_ai.runtime.driver import Driver
 
 NO_BOUND: Final = 1000
 """Retries the SDK's loop is allowed where a strategy of the user's own ends them."""
-
-NOTHING_ASKED: Final = Request(messages=())
-"""What the books hold of a call that passes through."""
 
 
 @final
@@ -85,27 +79,18 @@ class Passage:
     """
 
     __slots__ = (
-        "_asked",
-        "_asks",
+        "_at",
         "_body",
-        "_call",
         "_captured",
         "_capturing",
         "_chain",
         "_codec",
-        "_driver",
-        "_number",
         "_opened",
-        "_over",
-        "_placed",
         "_policy",
         "_primary",
         "_request",
-        "_scope",
         "_sdk",
         "_source",
-        "_step",
-        "_timer",
         "_told",
     )
 
@@ -126,15 +111,7 @@ class Passage:
         self._codec = codec
         self._body = body
         self._sdk = sdk
-        self._driver: Driver = policy.blocking if blocking else policy.aio
-        self._number = next_number()
-        self._call = self._begun()
-        self._step: Step | None = None
-        self._asked: Ask | None = None
-        """The attempt the SDK is making; None when it has ended."""
-        self._asks = 0
-        self._scope: Scope | None = None
-        self._timer: asyncio.Timeout | None = None
+        self._at = Progress(policy, chain, codec, body, stream=sdk.stream, blocking=blocking)
         self._told: Exception | None = None
         """What the SDK itself raised last: what a caller meets if nobody answers."""
         self._request: Any = None
@@ -142,38 +119,6 @@ class Passage:
         self._captured: dict[str, Any] | None = None
         self._opened = False
         self._source: ProviderStream | None = None
-        self._placed = False
-        self._over = False
-
-    def _begun(self) -> Call:
-        request, barred = NOTHING_ASKED, None
-        if self._codec is not None:
-            try:
-                request = self._codec.decode_request(self._body)
-            except WireError:
-                # The provider is the judge of a request we cannot read; nobody else may be asked it.
-                request, barred = Request((Message("user", ()),)), "unportable:messages"
-            else:
-                field = unportable(request)
-                barred = None if field is None else f"unportable:{field}"
-                request = without_opaque(request)
-        settings = self._policy.settings
-        if settings.data_class is not None:
-            request = replace(request, data_class=settings.data_class)
-        clock = self._driver.clock
-        watching = watchers.current() + settings.observers
-        now = clock.now()
-        return Call(
-            self._chain.plan,
-            request,
-            number=self._number,
-            now=now,
-            until=earliest(clock, now, self._chain.plan.deadline),
-            chance=settings.chance,
-            emit=partial(watchers.emit, watching) if watching else None,
-            operation="stream" if self._sdk.stream else "chat",
-            barred=barred,
-        )
 
     # --- the call -----------------------------------------------------------------------------------------------------
 
@@ -184,32 +129,27 @@ class Passage:
             Exception: The SDK's own, with the call's history attached.
         """
         token = CURRENT.set(self)
-        clock = self._driver.clock
         try:
-            self._call.announce(clock.now(), clock.wall())
             try:
-                await enter(self._call, self._driver, self._policy.places)
-            except Exception as error:  # noqa: BLE001 - raised again in the SDK's own class
-                closed(self._call, self._driver, error)
-                self._over = True
+                await self._at.enter()
+            except CallError as error:
                 failure = await self._failure(error)
                 raise failure from failure.__cause__
-            self._placed = True
-            await self._move_on(self._call.begin(clock.now()))
-            if isinstance(self._step, Ask) and self._step.hop.index == 0:
+            await self._at.begin()
+            if self._at.asks_primary:
                 done, result = await self._through_the_sdk()
                 if done:
                     return result
             return await self._rescued(None)
         except BaseException as error:
-            self._abandon(error)
+            self._at.abandon(error)
             raise
         finally:
             CURRENT.reset(token)
 
     async def _through_the_sdk(self) -> tuple[bool, Any]:
         """Whether the SDK's loop answered, and its result."""
-        self._begin_attempt()
+        self._at.begin_attempt()
         retries = self._chain.plan.retry.most_attempts
         # One more than may be used: the loop asks the hooks before each retry, and they refuse the last.
         options = self._sdk.copied(retries=NO_BOUND if retries is None else retries)
@@ -218,45 +158,32 @@ class Passage:
         except LeftLoop:
             return False, None
         except Exception as error:
-            if self._over:
+            if self._at.over:
                 raise
             self._told = error
-            if self._asked is not None:
-                self.fail(error)
+            if self._at.asked is not None:
+                self._at.fail(error)
             return False, None
 
     async def _sent(self, options: Any) -> Any:
         """One run of the SDK's request, in the colour of the call; the timer is set anew for each attempt in it."""
         sdk = self._sdk
-        if self._driver.blocking:
+        if self._at.driver.blocking:
             return sdk.send(sdk.cast_to, options, stream=sdk.stream, stream_cls=sdk.stream_cls)
         timer = asyncio.timeout(None)
         try:
             async with timer:
-                self._timer = timer
-                self._arm()
+                self._at.use(timer)
                 return await sdk.send(sdk.cast_to, options, stream=sdk.stream, stream_cls=sdk.stream_cls)
         except TimeoutError as error:
             if not timer.expired():
                 raise
-            if self._asked is None:
+            if self._at.asked is None:
                 raise AttemptTimeout from error
-            self.fail(AttemptTimeout())
+            self._at.fail(AttemptTimeout())
             raise LeftLoop from error
         finally:
-            self._timer = None
-
-    async def _move_on(self, step: Step) -> None:
-        """Waits while the provider is only to be waited for."""
-        clock = self._driver.clock
-        while isinstance(step, Pause) and self._on_primary():
-            await self._driver.sleep_until(step.until)
-            step = self._call.resume(clock.now())
-        self._step = step
-
-    def _on_primary(self) -> bool:
-        hop = self._call.hop
-        return hop is not None and hop.index == 0
+            self._at.use(None)
 
     # --- what the SDK's loop asks and tells ---------------------------------------------------------------------------
 
@@ -268,22 +195,20 @@ class Passage:
     @property
     def reads_by_itself(self) -> bool:
         """The body of the answer is read here and not by the SDK's send, so that its time can be bounded."""
-        return self._driver.blocking and self._chain.timed and self._codec is not None
+        return self._at.driver.blocking and self._chain.timed and self._codec is not None
 
     def prepared(self, options: Any) -> Any:
         """The options of the attempt that begins, with no more time than it has."""
-        if self._asked is None and not self._capturing:
+        if self._at.asked is None and not self._capturing:
             # The loop has waited out a pause and begins again.
-            step = self._step
-            if isinstance(step, Pause):
-                self._step = self._call.resume(self._driver.clock.now())
-            if not (isinstance(self._step, Ask) and self._step.hop.index == 0):
+            self._at.resume()
+            if not self._at.asks_primary:
                 raise LeftLoop
-            self._begin_attempt()
-        scope = self._scope
+            self._at.begin_attempt()
+        scope = self._at.scope
         if scope is None:
             raise AssertionError("an attempt without a scope")
-        self._arm()
+        self._at.arm()
         options.max_retries = self._sdk.options.max_retries  # what the caller asked for; pages inherit it
         if self._chain.timed:
             options.timeout = clamped(options.timeout, self._sdk.client, scope, stream=self._sdk.stream)
@@ -292,36 +217,36 @@ class Passage:
     def built(self, request: Any) -> None:
         """The request of the attempt, just before it is sent."""
         self._request = request
-        scope = self._scope
+        scope = self._at.scope
         given = request.extensions.get("timeout")
-        if self._driver.blocking and self._chain.timed and scope is not None and given is not None:
+        if self._at.driver.blocking and self._chain.timed and scope is not None and given is not None:
             request.extensions["timeout"] = RemainingTime(given, scope.until, scope.clock)
 
     def may_retry(self, response: Any) -> bool:
         """Whether the loop may ask again after `response`, which is an error."""
-        if self._asked is None:
-            return self._goes_on()
+        if self._at.asked is None:
+            return self._at.goes_on
         if not is_read(response):
-            if not self._driver.blocking:
+            if not self._at.driver.blocking:
                 return (
                     False  # it cannot be read here: the SDK reads and raises it, and the runtime asks again
                 )
             try:
                 self._read(response)
             except Exception as error:
-                self.fail(error)
+                self._at.fail(error)
                 raise LeftLoop from error
-        self.fail(self._sdk.client._make_status_error_from_response(response))  # noqa: SLF001 - the SDK's own hook
-        return self._goes_on()
+        self._at.fail(self._sdk.client._make_status_error_from_response(response))  # noqa: SLF001 - the SDK's own hook
+        return self._at.goes_on
 
     def may_retry_after(self, error: BaseException) -> bool:
         """Whether the loop may ask again after `error`."""
-        if self._over or not isinstance(error, Exception) or isinstance(error, LeftLoop):
+        if self._at.over or not isinstance(error, Exception) or isinstance(error, LeftLoop):
             return False
-        if self._asked is not None:
+        if self._at.asked is not None:
             self._told = error
-            self.fail(error)
-        return self._goes_on()
+            self._at.fail(error)
+        return self._at.goes_on
 
     def pause(self) -> float:
         """Seconds the loop waits before it asks again.
@@ -329,13 +254,13 @@ class Passage:
         Raises:
             LeftLoop: It must not ask again; an SDK of the older kind did not ask before it came here.
         """
-        if self._asked is not None:
+        if self._at.asked is not None:
             error = sys.exception()
-            self.fail(error if isinstance(error, Exception) else AttemptTimeout())
-        if not self._goes_on():
+            self._at.fail(error if isinstance(error, Exception) else AttemptTimeout())
+        if not self._at.goes_on:
             raise LeftLoop
-        step = self._step
-        return max(0.0, step.until - self._driver.clock.now()) if isinstance(step, Pause) else 0.0
+        step = self._at.step
+        return max(0.0, step.until - self._at.driver.clock.now()) if isinstance(step, Pause) else 0.0
 
     async def received(self, arguments: dict[str, Any]) -> Any:
         """What the SDK makes of a response with a good status, or of the answer that takes its place.
@@ -348,20 +273,20 @@ class Passage:
             if getattr(self._sdk.client, "_middleware", None):
                 return await self._sdk.made(arguments)  # middleware wants the SDK's own object
             return arguments["response"]
-        if self._asked is None:
+        if self._at.asked is None:
             raise AssertionError("a response without an attempt")
-        self._disarm()
+        self._at.disarm()
         self._captured = arguments
         if self._codec is not None and arguments["stream"]:
             self._opened = True
-            step, self._asked = self._asked, None
+            step, self._at.asked = self._at.asked, None
             return await self._streamed(step, arguments)
         try:
             reply = await self._reply_in(arguments["response"])
             if self._chain.check is not None:
                 reply = self._chain.check(reply)
         except Exception as error:  # noqa: BLE001 - every failure becomes exactly one verdict
-            self.fail(error)
+            self._at.fail(error)
             return await self._rescued(arguments)
         try:
             result = await self._sdk.made(
@@ -369,73 +294,10 @@ class Passage:
             )
         except Exception as error:  # noqa: BLE001 - the SDK, or a parser it was given, refuses the answer
             self._told = error
-            self.fail(error)
+            self._at.fail(error)
             return await self._rescued(arguments)
-        remember(result, self._answered(reply))
+        remember(result, self._at.answered(reply))
         return result
-
-    # --- the state machine --------------------------------------------------------------------------------------------
-
-    def _begin_attempt(self) -> None:
-        step = self._step
-        if type(step) is not Ask:
-            raise AssertionError("an attempt nobody asked for")
-        self._asked = step
-        self._asks += 1
-        self._scope = scope_of(step, self._driver)
-
-    def fail(self, error: Exception) -> None:
-        """The attempt under way failed; what is next is in the state machine's hands."""
-        step, scope = self._asked, self._scope
-        if step is None or scope is None:
-            raise AssertionError("a failure without an attempt")
-        self._disarm()
-        self._asked = None
-        ended = failed(step, scope, error, self._policy.judge)
-        self._step = self._call.settle(ended, self._driver.clock.now())
-
-    def _answered(self, reply: Reply) -> Outcome:
-        scope = self._scope
-        self._asked = None
-        clock = self._driver.clock
-        self._call.settle(Ended(reply=reply, notes={} if scope is None else scope.notes), clock.now())
-        return self._finished(reply)
-
-    def _finished(self, reply: Reply) -> Outcome:
-        clock = self._driver.clock
-        outcome = self._call.finish(clock.now(), clock.wall(), None, reply)
-        self._over = True
-        self._leave()
-        return outcome
-
-    def _abandon(self, error: BaseException) -> None:
-        """Whatever left the call by another door than its own: a cancellation, or a bug."""
-        if self._over:
-            return
-        self._over = True
-        clock = self._driver.clock
-        self._call.abandon(clock.now(), Ended(verdict=CANCELLED))
-        kind = "_OTHER" if isinstance(error, Exception) else CANCELLED.kind.value
-        self._call.finish(clock.now(), clock.wall(), kind, None)
-        self._leave()
-
-    def _leave(self) -> None:
-        if self._placed:
-            self._placed = False
-            self._policy.places.leave()
-
-    def _goes_on(self) -> bool:
-        return isinstance(self._step, Ask | Pause) and self._on_primary()
-
-    def _arm(self) -> None:
-        """Sets the asynchronous timer to the end of the attempt under way."""
-        if self._timer is not None and self._scope is not None and self._asked is not None:
-            left = self._scope.until - self._driver.clock.now()
-            self._timer.reschedule(asyncio.get_running_loop().time() + left)
-
-    def _disarm(self) -> None:
-        if self._timer is not None and not self._timer.expired():
-            self._timer.reschedule(None)
 
     # --- attempts outside the SDK's loop ------------------------------------------------------------------------------
 
@@ -465,11 +327,11 @@ class Passage:
 
     async def _again(self, scope: Scope) -> Any:
         """The response of one more attempt through the SDK."""
-        self._scope = scope
-        self._asks += 1
+        self._at.scope = scope
+        self._at.asks += 1
         self._capturing = True
         try:
-            await self._sent(self._sdk.copied(retries=0, count=self._retries()))
+            await self._sent(self._sdk.copied(retries=0, count=self._at.retries))
         except Exception as error:
             self._told = error
             raise
@@ -479,24 +341,20 @@ class Passage:
             raise AssertionError("the SDK returned without a response")
         return self._captured["response"]
 
-    def _retries(self) -> int:
-        """How often the provider was asked again."""
-        return max(0, self._asks - 1)
-
     async def _reply_in(self, response: Any) -> Reply:
         """The answer in a whole response.
 
         Raises:
             ModelError: There is none in it.
         """
-        scope = self._scope
+        scope = self._at.scope
         if scope is not None:
             self._note(response, scope)
         raw = response.request.headers.get(RAW_HEADER)
         if self._codec is None or raw == "stream":
             return Reply("")  # the caller reads it: its status was all there was to judge
         if not is_read(response):
-            if self._driver.blocking:
+            if self._at.driver.blocking:
                 self._read(response)
             else:
                 await response.aread()
@@ -508,11 +366,11 @@ class Passage:
                 raise Malformed("neither content nor a tool call")
         except WireError as error:
             raise typed(error, self._primary, response.headers) from None
-        flags = flags_of(self._call.request, reply, model=self._primary.name)
+        flags = flags_of(self._at.call.request, reply, model=self._primary.name)
         return replace(reply, provider=self._primary.provider, flags=flags)
 
     def _read(self, response: Any) -> None:
-        scope = self._scope
+        scope = self._at.scope
         if scope is not None and self._chain.timed:
             bound(response, scope.until, scope.clock)
         response.read()
@@ -531,26 +389,31 @@ class Passage:
         Args:
             arguments: Those of the SDK's `_process_response` where it got that far.
         """
-        step = self._step
+        step = self._at.step
         if step is None:
             raise AssertionError("nothing was decided")
         if self._sdk.stream and self._codec is not None:
             return await self._streamed(step, arguments)
-        self._placed = False  # given back by the runtime
+        self._at.handed_over()
         try:
             reply = await go_on(
-                self._call, step, self._driver, self._policy.places, self._policy.judge, self._chain.check
+                self._at.call,
+                step,
+                self._at.driver,
+                self._policy.places,
+                self._policy.judge,
+                self._chain.check,
             )
         except Exception as error:  # noqa: BLE001 - raised again in the SDK's own class
-            self._over = True
+            self._at.over = True
             failure = await self._failure(error)
             raise failure from failure.__cause__
         except BaseException:
-            self._over = True
+            self._at.over = True
             raise
-        self._over = True
+        self._at.over = True
         arguments = await self._arguments(arguments)
-        if self._on_primary() and self._captured is not None:
+        if self._at.on_primary and self._captured is not None:
             arguments["response"] = self._readable(self._captured["response"], reply)
         else:
             arguments["response"] = self._rendered(reply)
@@ -572,7 +435,7 @@ class Passage:
         outcome = reply.outcome
         return response_of(
             self._request,
-            headers=headers_of(reply, "application/json", self._number),
+            headers=headers_of(reply, "application/json", self._at.number),
             content=codec.encode_reply(reply, model=reply.model or "unnamed"),
             seconds=0.0 if outcome is None else outcome.seconds,
         )
@@ -583,10 +446,15 @@ class Passage:
         if codec is None:
             raise AssertionError("a stream of no format")
         session = Session(
-            self._call, self._driver, self._policy.places, self._policy.judge, self._chain.check, "raise"
+            self._at.call,
+            self._at.driver,
+            self._policy.places,
+            self._policy.judge,
+            self._chain.check,
+            "raise",
         )
-        self._placed = False  # given back by the session
-        self._over = True
+        self._at.handed_over()
+        self._at.over = True
         try:
             await session.start(step)
         except Exception as error:  # noqa: BLE001 - raised again in the SDK's own class
@@ -594,18 +462,18 @@ class Passage:
             raise failure from failure.__cause__
         try:
             arguments = await self._arguments(arguments)
-            hop = self._call.hop
+            hop = self._at.call.hop
             headers: dict[str, str] = {}
             like = encoder = None
-            if self._on_primary() and self._source is not None and not self._source.whole:
+            if self._at.on_primary and self._source is not None and not self._source.whole:
                 like = self._source.response
             elif hop is not None:
                 encoder = codec.stream_encoder(model=hop.name, include_usage=wants_usage(self._body))
                 seen = Reply("", model=hop.name, provider=hop.provider)
-                headers = headers_of(seen, codec.stream_content_type, self._number)
-                headers["x-resilient-attempts"] = str(self._call.attempts + 1)
+                headers = headers_of(seen, codec.stream_content_type, self._at.number)
+                headers["x-resilient-attempts"] = str(self._at.call.attempts + 1)
             body = Delivery(session, self._source, encoder, self._final).body(
-                self._request, blocking=self._driver.blocking
+                self._request, blocking=self._at.driver.blocking
             )
             arguments["response"] = streamed_response(self._request, headers=headers, stream=body, like=like)
             result = await self._sdk.made(arguments)
@@ -619,7 +487,7 @@ class Passage:
         """What the SDK's `_process_response` takes, but for the response."""
         if self._request is None:
             self._request = await self._sdk.unsent()
-        return self._sdk.arguments(arguments or self._captured, retries=max(0, self._asks - 1))
+        return self._sdk.arguments(arguments or self._captured, retries=self._at.retries)
 
     def is_of(self, client: object) -> bool:
         """`client` makes this call."""
@@ -628,7 +496,7 @@ class Passage:
     @property
     def listens(self) -> bool:
         """The SDK's hooks concern this call; once it is over, what the SDK does is its own affair."""
-        return self._capturing or not self._over
+        return self._capturing or not self._at.over
 
     # --- endings ------------------------------------------------------------------------------------------------------
 
@@ -645,9 +513,9 @@ class Passage:
         raised = self._told
         if raised is error:
             return raised
-        if raised is None or self._call.committed:
-            own = next((ending.error for ending in self._call.endings if ending.hop.index == 0), error)
-            own = error if self._call.committed else own
+        if raised is None or self._at.call.committed:
+            own = next((ending.error for ending in self._at.call.endings if ending.hop.index == 0), error)
+            own = error if self._at.call.committed else own
             response = None if self._captured is None else self._captured["response"]
             raised = sdk_error(self._sdk.module, own, self._request, response)
         outcome = outcome_of(error)

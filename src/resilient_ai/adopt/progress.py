@@ -1,0 +1,226 @@
+"""How far one call of a wrapped client has come: the state machine's side of it, and the one timer of its attempts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Final, final
+
+from resilient_ai.core.deadline import earliest
+from resilient_ai.engine.call import Call, next_number
+from resilient_ai.engine.steps import Ask, Ended, Pause
+from resilient_ai.messages import Message, Request
+from resilient_ai.models.wire import WireError
+from resilient_ai.models.wire.portability import unportable, without_opaque
+from resilient_ai.runtime import observers as watchers
+from resilient_ai.runtime.orchestrate import CANCELLED, closed, enter, failed, scope_of
+
+if TYPE_CHECKING:
+    from resilient_ai.adopt.policy import Chain, Policy
+    from resilient_ai.core.model import Scope
+    from resilient_ai.engine.steps import Step
+    from resilient_ai.messages import JSON, Outcome, Reply
+    from resilient_ai.models.wire import Codec
+    from resilient_ai.runtime.driver import Driver
+
+NOTHING_ASKED: Final = Request(messages=())
+"""What the books hold of a call that passes through."""
+
+
+@final
+class Progress:
+    """One call as the engine sees it. One thread or task at a time.
+
+    Args:
+        policy: The client's.
+        chain: The chain that begins with the model the call names.
+        codec: The wire format, or None for a call that passes through.
+        body: The request's body.
+        stream: The answer is streamed.
+        blocking: The colour.
+
+    Attributes:
+        call: The state machine.
+        driver: The colour.
+        step: What the state machine said last.
+        asked: The attempt the SDK is making; None when it has ended.
+        asks: Attempts made at the client's own provider.
+        scope: What the attempt may use.
+        over: The engine has nothing more to say.
+    """
+
+    __slots__ = (
+        "_placed", "_policy", "_timer", "asked", "asks", "call", "driver", "number", "over", "scope", "step",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        policy: Policy,
+        chain: Chain,
+        codec: Codec | None,
+        body: Mapping[str, JSON],
+        *,
+        stream: bool,
+        blocking: bool,
+    ) -> None:
+        self._policy = policy
+        self.driver: Driver = policy.blocking if blocking else policy.aio
+        self.number = next_number()
+        request, barred = _request(codec, body)
+        settings = policy.settings
+        if settings.data_class is not None:
+            request = replace(request, data_class=settings.data_class)
+        clock = self.driver.clock
+        watching = watchers.current() + settings.observers
+        now = clock.now()
+        self.call = Call(
+            chain.plan,
+            request,
+            number=self.number,
+            now=now,
+            until=earliest(clock, now, chain.plan.deadline),
+            chance=settings.chance,
+            emit=partial(watchers.emit, watching) if watching else None,
+            operation="stream" if stream else "chat",
+            barred=barred,
+        )
+        self.step: Step | None = None
+        self.asked: Ask | None = None
+        self.asks = 0
+        self.scope: Scope | None = None
+        self.over = False
+        self._placed = False
+        self._timer: asyncio.Timeout | None = None
+
+    async def enter(self) -> None:
+        """Announces the call and takes its place.
+
+        Raises:
+            Overloaded: There is none.
+        """
+        clock = self.driver.clock
+        self.call.announce(clock.now(), clock.wall())
+        try:
+            await enter(self.call, self.driver, self._policy.places)
+        except Exception as error:
+            closed(self.call, self.driver, error)
+            self.over = True
+            raise
+        self._placed = True
+
+    async def begin(self) -> None:
+        """Takes the first step, and waits while the provider is only to be waited for."""
+        clock = self.driver.clock
+        step = self.call.begin(clock.now())
+        while isinstance(step, Pause) and self.on_primary:
+            await self.driver.sleep_until(step.until)
+            step = self.call.resume(clock.now())
+        self.step = step
+
+    @property
+    def on_primary(self) -> bool:
+        """The call has turned to the client's own provider."""
+        hop = self.call.hop
+        return hop is not None and hop.index == 0
+
+    @property
+    def asks_primary(self) -> bool:
+        """The next step is an attempt at the client's own provider."""
+        return isinstance(self.step, Ask) and self.step.hop.index == 0
+
+    @property
+    def goes_on(self) -> bool:
+        """The provider is to be asked again, now or after a pause."""
+        return isinstance(self.step, Ask | Pause) and self.on_primary
+
+    @property
+    def retries(self) -> int:
+        """How often the provider was asked again."""
+        return max(0, self.asks - 1)
+
+    def begin_attempt(self) -> None:
+        """The SDK is about to make the attempt the state machine asked for."""
+        step = self.step
+        if type(step) is not Ask:
+            raise AssertionError("an attempt nobody asked for")
+        self.asked = step
+        self.asks += 1
+        self.scope = scope_of(step, self.driver)
+
+    def resume(self) -> None:
+        """The pause before the next attempt is over."""
+        if isinstance(self.step, Pause):
+            self.step = self.call.resume(self.driver.clock.now())
+
+    def fail(self, error: Exception) -> None:
+        """The attempt under way failed; what is next is in the state machine's hands."""
+        step, scope = self.asked, self.scope
+        if step is None or scope is None:
+            raise AssertionError("a failure without an attempt")
+        self.disarm()
+        self.asked = None
+        ended = failed(step, scope, error, self._policy.judge)
+        self.step = self.call.settle(ended, self.driver.clock.now())
+
+    def answered(self, reply: Reply) -> Outcome:
+        """The attempt under way answered, and with it the call."""
+        scope, clock = self.scope, self.driver.clock
+        self.asked = None
+        self.call.settle(Ended(reply=reply, notes={} if scope is None else scope.notes), clock.now())
+        outcome = self.call.finish(clock.now(), clock.wall(), None, reply)
+        self.over = True
+        self._leave()
+        return outcome
+
+    def handed_over(self) -> None:
+        """Somebody else gives the place back and closes the history."""
+        self._placed = False
+
+    def abandon(self, error: BaseException) -> None:
+        """Whatever left the call by another door than its own: a cancellation, or a bug."""
+        if self.over:
+            return
+        self.over = True
+        clock = self.driver.clock
+        self.call.abandon(clock.now(), Ended(verdict=CANCELLED))
+        kind = "_OTHER" if isinstance(error, Exception) else CANCELLED.kind.value
+        self.call.finish(clock.now(), clock.wall(), kind, None)
+        self._leave()
+
+    def _leave(self) -> None:
+        if self._placed:
+            self._placed = False
+            self._policy.places.leave()
+
+    # --- the timer of an asynchronous attempt -------------------------------------------------------------------------
+
+    def use(self, timer: asyncio.Timeout | None) -> None:
+        """The timer around the SDK's loop, which ends each attempt in it at its own instant."""
+        self._timer = timer
+        self.arm()
+
+    def arm(self) -> None:
+        """Sets the timer to the end of the attempt under way."""
+        if self._timer is not None and self.scope is not None and self.asked is not None:
+            left = self.scope.until - self.driver.clock.now()
+            self._timer.reschedule(asyncio.get_running_loop().time() + left)
+
+    def disarm(self) -> None:
+        """No attempt is under way."""
+        if self._timer is not None and not self._timer.expired():
+            self._timer.reschedule(None)
+
+
+def _request(codec: Codec | None, body: Mapping[str, JSON]) -> tuple[Request, str | None]:
+    """The request as others may be asked it, and why nobody else may be."""
+    if codec is None:
+        return NOTHING_ASKED, None
+    try:
+        request = codec.decode_request(body)
+    except WireError:
+        # The provider is the judge of a request we cannot read; nobody else may be asked it.
+        return Request((Message("user", ()),)), "unportable:messages"
+    field = unportable(request)
+    return without_opaque(request), None if field is None else f"unportable:{field}"
