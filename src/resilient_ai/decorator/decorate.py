@@ -6,7 +6,7 @@ import functools
 import inspect
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, Self, TypeVar, cast, final, overload
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, cast, final, overload
 
 from resilient_ai.decorator.block import Block, BlockChain, block_chain, pop, push
 from resilient_ai.decorator.chain import FunctionChain
@@ -101,12 +101,16 @@ class ResilientFunction(Protocol[P, R]):
         """
         ...
 
+    # Read off a class, a method, a class method and a static method look alike to a descriptor, and they take different arguments. There
+    # the arguments go unchecked, because any stricter answer is wrong for two of the three; the result is typed in all of them.
     @overload
-    def __get__(self, instance: None, owner: type[object], /) -> Self: ...
+    def __get__(self, instance: None, owner: type[object], /) -> ResilientMethod[..., R]: ...
     @overload
     def __get__(
         self: ResilientFunction[Concatenate[S, Q], R], instance: S, owner: type[S] | None = None, /
     ) -> ResilientMethod[Q, R]: ...
+    @overload
+    def __get__(self, instance: object, owner: type[object], /) -> ResilientMethod[..., R]: ...
 
 
 class ResilientMethod(Protocol[P, R_co]):

@@ -13,8 +13,8 @@ from resilient_ai.errors import ConfigError, InvalidRequest
 from resilient_ai.messages import Message, Text
 
 if TYPE_CHECKING:
-    from resilient_ai.decorator.invocation import Invocation
     from resilient_ai.asking import Messages
+    from resilient_ai.decorator.invocation import Invocation
 
 Prompt: TypeAlias = "Callable[..., Messages]"
 """What a text model is asked when the function was called with these arguments."""
