@@ -10,7 +10,7 @@ import socket
 from typing import TYPE_CHECKING, Final, final
 
 from resilient_ai.core.deadline import AttemptTimeout
-from resilient_ai.models.http.scoped import connect_seconds, mark_sent
+from resilient_ai.models.http.scoped import HOLD_BYTES, connect_seconds, mark_sent
 
 if TYPE_CHECKING:
     import ssl
@@ -105,18 +105,27 @@ class _Wire(asyncio.Protocol):
 class AioStream:
     """A connection, plain or TLS."""
 
-    __slots__ = ("_wire",)
+    __slots__ = ("_unsent", "_wire")
 
     def __init__(self, wire: _Wire) -> None:
         self._wire = wire
+        self._unsent = b""
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002, ASYNC109 - httpcore's signature
+        if self._unsent:
+            await self._send()
         return await self._wire.read(max_bytes)
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002, ASYNC109 - httpcore's signature
-        if buffer:
-            mark_sent()
-            await self._wire.write(buffer)
+        # A request comes as its head and then its body. Held back until the answer is waited for, they leave in one packet.
+        self._unsent += buffer
+        if len(self._unsent) > HOLD_BYTES:
+            await self._send()
+
+    async def _send(self) -> None:
+        data, self._unsent = self._unsent, b""
+        mark_sent()
+        await self._wire.write(data)
 
     async def aclose(self) -> None:
         # abort, not close: what is unsent to a server we leave need not be sent, and a TLS goodbye may never come.

@@ -12,7 +12,7 @@ import socket
 from typing import TYPE_CHECKING, Final, final
 
 from resilient_ai.core.deadline import AttemptTimeout
-from resilient_ai.models.http.scoped import connect_seconds, mark_sent, remaining
+from resilient_ai.models.http.scoped import HOLD_BYTES, connect_seconds, mark_sent, remaining
 
 if TYPE_CHECKING:
     import ssl
@@ -25,12 +25,15 @@ _NO_DELAY: Final = (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 class ClampedStream:
     """A connected socket, plain or TLS, as httpcore's network streams are."""
 
-    __slots__ = ("_socket",)
+    __slots__ = ("_socket", "_unsent")
 
     def __init__(self, connected: socket.socket) -> None:
         self._socket = connected
+        self._unsent = b""
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        if self._unsent:
+            self._send(timeout)
         self._socket.settimeout(_least(timeout, remaining()))
         try:
             return self._socket.recv(max_bytes)
@@ -38,12 +41,17 @@ class ClampedStream:
             raise AttemptTimeout from error
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        if not buffer:
-            return
+        # A request comes as its head and then its body. Held back until the answer is waited for, they leave in one packet.
+        self._unsent += buffer
+        if len(self._unsent) > HOLD_BYTES:
+            self._send(timeout)
+
+    def _send(self, timeout: float | None) -> None:
+        data, self._unsent = self._unsent, b""
         self._socket.settimeout(_least(timeout, remaining()))
         mark_sent()
         try:
-            self._socket.sendall(buffer)
+            self._socket.sendall(data)
         except TimeoutError as error:
             raise AttemptTimeout from error
         except (BrokenPipeError, ConnectionResetError):

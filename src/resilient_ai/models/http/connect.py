@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
@@ -19,8 +20,12 @@ KEEPALIVE_SECONDS: Final = 30.0
 _context: ssl.SSLContext | None = None
 
 
+@cache
 def engine() -> ModuleType:
-    """httpcore2 where it is installed, else httpcore. Both have the same interface; the former costs a third less a call."""
+    """httpcore2 where it is installed, else httpcore. Both have the same interface; the former costs a third less a call.
+
+    Looked for once: an import that fails is not remembered by Python, and would be searched for on every call.
+    """
     try:
         import httpcore2
     except ImportError:

@@ -14,6 +14,9 @@ CURRENT: Final[ContextVar[Scope | None]] = ContextVar("resilient_ai.http_scope",
 UNTIL: Final[ContextVar[float | None]] = ContextVar("resilient_ai.http_until", default=None)
 """An instant nearer than the scope's own, while a stream waits for its next content."""
 
+HOLD_BYTES: Final = 64 * 1024
+"""What is written is held back up to this size, to be sent together; a larger request gains nothing by it."""
+
 
 def remaining() -> float | None:
     """Seconds the current operation may take; None outside an attempt.

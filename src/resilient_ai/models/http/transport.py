@@ -99,11 +99,11 @@ class Exchange:
         return piece
 
     async def _receive(self, until: float) -> bytes | None:
+        if not self._scope.blocking:
+            return await anext(cast("AsyncIterator[bytes]", self._pieces), None)
         tokens = CURRENT.set(self._scope), UNTIL.set(until)
         try:
-            if self._scope.blocking:
-                return next(cast("Iterator[bytes]", self._pieces), None)
-            return await anext(cast("AsyncIterator[bytes]", self._pieces), None)
+            return next(cast("Iterator[bytes]", self._pieces), None)
         finally:
             CURRENT.reset(tokens[0])
             UNTIL.reset(tokens[1])
