@@ -40,11 +40,12 @@ def lines() -> Iterator[str]:
 
 def _described(name: str, value: object) -> Iterator[str]:
     if inspect.isclass(value):
-        yield f"class {name}{_signature(value)}"
         if issubclass(value, enum.Enum):
+            yield f"class {name}(enum)"
             for option in value:
                 yield f"    {name}.{option.name} = {option.value!r}"
             return
+        yield f"class {name}{_signature(value)}"
         for member, found in sorted(vars(value).items()):
             if member.startswith("_"):
                 continue
@@ -67,7 +68,8 @@ def _signature(value: object) -> str:
         return "(...)"
     text = re.sub(r"<factory>|<object object at 0x[0-9a-f]+>", "...", text)
     text = re.sub(r" at 0x[0-9a-f]+", "", text)
-    return text.replace("'", "")
+    # Annotations are kept as text by the modules; the quotes around them say nothing.
+    return re.sub(r"(: |-> )'([^']*)'", r"\1\2", text)
 
 
 def main() -> int:
