@@ -24,7 +24,7 @@ LAYERS: list[set[str]] = [
     {"models", "telemetry", "testing"},
     {"history", "health", "output", "asking"},
     {"model", "decorator", "wrap", "adopt", "frameworks"},
-    {"config"},
+    {"config", "operate"},
     {"cli"},
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
