@@ -119,8 +119,10 @@ class FunctionModel:
     def _argument(self, request: Request) -> object:
         if self._takes_request:
             return request
-        users = [message for message in request.messages if message.role == "user"]
-        return (users or list(request.messages))[-1].text if request.messages else ""
+        for message in reversed(request.messages):
+            if message.role == "user":
+                return message.text
+        return request.messages[-1].text if request.messages else ""
 
     async def _call(self, argument: object, scope: Scope) -> object:
         if self._generator or self._async_generator:
