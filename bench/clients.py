@@ -27,6 +27,7 @@ MESSAGES: Final[Any] = [
 _HEADERS: Final = {"authorization": f"Bearer {KEY}"}
 _BODY: Final = {"model": MODEL, "messages": MESSAGES}
 _DONE: Final = "[DONE]"
+_SPANS: Final = 100_000
 
 
 # --- this library -----------------------------------------------------------------------------------------------------
@@ -52,7 +53,8 @@ def switch_on_telemetry() -> None:
             return SpanExportResult.SUCCESS
 
     tracers = TracerProvider(shutdown_on_exit=False)
-    tracers.add_span_processor(BatchSpanProcessor(Dropping()))
+    # Room for every span of a burst: one that is dropped for want of it would be cheaper than it is.
+    tracers.add_span_processor(BatchSpanProcessor(Dropping(), max_queue_size=_SPANS))
     handle, path = tempfile.mkstemp(suffix=".jsonl")
     os.close(handle)
     observation = observe(log_file=path, tracer_provider=tracers, snapshot=True)

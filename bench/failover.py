@@ -13,7 +13,7 @@ from bench import clients, harness
 from bench.harness import Measure, Scenario
 from bench.server import Address
 
-CALLS: Final = 160
+CALLS: Final = 96
 BY_HAND: Final = "openai SDK, two clients"
 BY_HAND_BREAKER: Final = "openai SDK, two clients, pybreaker"
 _LONG_SECONDS: Final = 3600.0
