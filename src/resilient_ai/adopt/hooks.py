@@ -42,7 +42,7 @@ def fits(client: object) -> bool:
 
 def adopt(client: Any, policy: Policy) -> None:
     """Makes `client` follow `policy`."""
-    base: type[Any] = type(client)
+    base: Any = type(cast("object", client))
     blocking = not inspect.iscoroutinefunction(base.request)
     namespace: dict[str, Any] = {
         "__module__": base.__module__,
@@ -65,7 +65,7 @@ def release(client: Any) -> None:
     shadow = client.__dict__.get("request")
     if isinstance(shadow, _Shadow):
         client.__dict__["request"] = shadow.hidden
-    client.__class__ = getattr(type(client), BASE)
+    client.__class__ = getattr(client, BASE)
 
 
 class _Shadow:
@@ -130,9 +130,9 @@ def _passage(
     stream_cls: Any,
     blocking: bool,
 ) -> Passage:
-    base = getattr(type(client), BASE)
+    base = getattr(client, BASE)
     codec = codec_of(options.method, options.url)
-    body = _body(options) if codec is not None else {}
+    body: Mapping[str, JSON] = _body(options) if codec is not None else {}
     if codec is not None and not body:
         codec = None  # not JSON: nothing of ours could read it
     name = resource_of(options.url) if codec is None else model_in(codec, options.url, body)
@@ -158,15 +158,16 @@ def primary_of(client: Any, name: str, wire: str | None) -> Primary:
     key = getattr(client, "api_key", None) or getattr(client, "auth_token", None)
     text = key if isinstance(key, str) else f"{id(key)}"
     credential = hashlib.sha256(text.encode()).hexdigest()[:8] if key else "none"
-    return Primary(name, sdk_of(type(client)).__name__, str(client.base_url), credential, wire)
+    return Primary(name, sdk_of(cast("Any", type(client))).__name__, str(client.base_url), credential, wire)
 
 
 def _body(options: Any) -> Mapping[str, JSON]:
-    given = options.json_data
+    """What will be sent, or nothing where that is no JSON object."""
+    given, extra = options.json_data, options.extra_json
     if not isinstance(given, Mapping):
         return {}
-    extra = options.extra_json
-    return {**given, **extra} if isinstance(extra, Mapping) else cast("Mapping[str, JSON]", given)
+    body = cast("Mapping[str, JSON]", given)
+    return {**body, **cast("Mapping[str, JSON]", extra)} if isinstance(extra, Mapping) else body
 
 
 def _hooks(base: type[Any], *, blocking: bool) -> dict[str, Any]:

@@ -511,8 +511,8 @@ class Passage:
     def _final(self, error: Exception) -> Exception:
         """What the caller meets: the SDK's own exception where there is one, else `error` in the SDK's classes."""
         raised = self._told
-        if raised is error:
-            return raised
+        if raised is not None and raised is error:
+            return error
         if raised is None or self._at.call.committed:
             own = next((ending.error for ending in self._at.call.endings if ending.hop.index == 0), error)
             own = error if self._at.call.committed else own

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, cast, final
 
 if TYPE_CHECKING:
     from resilient_ai.core.model import Scope
@@ -62,7 +62,11 @@ class Sdk:
         if retries is not None:
             options.max_retries = retries
         if count is not None:
-            headers: dict[str, Any] = dict(options.headers) if isinstance(options.headers, Mapping) else {}
+            headers: dict[str, Any] = (
+                dict(cast("Mapping[str, Any]", options.headers))
+                if isinstance(options.headers, Mapping)
+                else {}
+            )
             if COUNT_HEADER not in {name.lower() for name in headers}:
                 options.headers = {**headers, COUNT_HEADER: str(count)}
         return options

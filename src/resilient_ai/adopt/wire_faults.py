@@ -111,11 +111,7 @@ def says_nothing(reply: Reply) -> bool:
     """A chat answer whose content is null, although it stopped by itself and calls no tool."""
     if reply.text or reply.tool_calls or reply.refusal is not None or reply.finish_reason != "stop":
         return False
-    raw = reply.raw
-    if not isinstance(raw, Mapping) or "choices" not in raw:
+    if not isinstance(reply.raw, Mapping):
         return False
-    choices = cast("Mapping[str, Any]", raw)["choices"]
-    return not any(
-        isinstance(choice, Mapping) and (choice.get("message") or {}).get("content") is not None
-        for choice in choices
-    )
+    choices: Any = cast("Mapping[str, Any]", reply.raw).get("choices") or ()
+    return bool(choices) and all((choice.get("message") or {}).get("content") is None for choice in choices)
