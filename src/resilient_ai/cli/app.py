@@ -9,6 +9,7 @@ from typing import Annotated, cast
 
 import typer
 
+from resilient_ai.cli.alerts import alerts
 from resilient_ai.cli.ask import ask
 from resilient_ai.cli.check import check
 from resilient_ai.cli.explain import explain
@@ -75,5 +76,5 @@ def demo(
         raise typer.Exit(run(seed=seed, fast=fast, json=as_json, out=out, provider=provider, calls=calls))
 
 
-for _command in (ask, check, explain, schema):
+for _command in (ask, check, explain, schema, alerts):
     app.command(epilog=EXIT_CODES)(_command)
