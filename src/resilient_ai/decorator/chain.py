@@ -96,9 +96,9 @@ class FunctionChain:
         hop = FunctionHop(backup)
         with self._lock:
             self._backups.append(hop)
-            self._model = None
-        if not self._settings.from_file:
-            self._built()
+            if self._model is not None:
+                # Built while the old one still stands: shared state lives only as long as something uses it.
+                self._model = self._build()
 
     def _built(self) -> ResilientModel:
         with self._lock:
