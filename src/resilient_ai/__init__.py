@@ -52,8 +52,10 @@ if TYPE_CHECKING:
     from resilient_ai.model import ResilientModel
     from resilient_ai.policies.breaker import Breaker
     from resilient_ai.policies.budget import RetryBudget
+    from resilient_ai.policies.exposure import Privacy
     from resilient_ai.policies.limits import Limits
     from resilient_ai.policies.retry import Retry
+    from resilient_ai.policies.spending import CostCap
     from resilient_ai.policies.timeouts import Timeouts
     from resilient_ai.privacy import Redactor, redact, redact_log
     from resilient_ai.runtime.stream import AsyncStream, Stream
@@ -106,8 +108,10 @@ _HOMES = {
     "telemetry": ("observe",),
     "policies.breaker": ("Breaker",),
     "policies.budget": ("RetryBudget",),
+    "policies.exposure": ("Privacy",),
     "policies.limits": ("Limits",),
     "policies.retry": ("Retry",),
+    "policies.spending": ("CostCap",),
     "policies.timeouts": ("Timeouts",),
     "privacy": ("Redactor", "redact", "redact_log"),
     "runtime.stream": ("AsyncStream", "Stream"),
@@ -126,6 +130,7 @@ __all__ = [
     "CircuitOpen",
     "Clock",
     "ConfigError",
+    "CostCap",
     "DeadlineExceeded",
     "FailureKind",
     "HopRefused",
@@ -138,6 +143,7 @@ __all__ = [
     "ModelHealth",
     "Outcome",
     "Overloaded",
+    "Privacy",
     "Random",
     "Reasoning",
     "Redactor",

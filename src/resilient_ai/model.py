@@ -18,6 +18,7 @@ from resilient_ai.errors import ConfigError
 from resilient_ai.messages import JSON, DataClassName, Reply, Request, Tool
 from resilient_ai.policies.breaker import Breaker
 from resilient_ai.policies.budget import RetryBudget
+from resilient_ai.policies.exposure import Privacy
 from resilient_ai.policies.fallback import OnInterrupt, WhenAllOpen, actions, one_of
 from resilient_ai.policies.limits import Concurrency, Limits
 from resilient_ai.policies.retry import Retry
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     import os
 
     from resilient_ai.asking import Messages
+    from resilient_ai.config.load import Config
+    from resilient_ai.config.source import ConfigSource
     from resilient_ai.core.clock import Clock, Random
     from resilient_ai.core.events import Observer
     from resilient_ai.core.model import Model
@@ -68,6 +71,7 @@ class ResilientModel:
         budget: How many retries all callers of a model may spend together.
         limits: How much is sent at a time.
         max_cost: What a call, and all calls of the chain in a window, may cost at most.
+        privacy: What a model may be shown that is not cleared for a request's data class; it is skipped by default.
         on: What to do per failure kind instead of the default: `retry`, `next`, `raise` or `wait`.
         on_interrupt: What to do when a stream breaks after content was delivered.
         when_all_open: What to do when every breaker is open. `last_resort` asks the model on the device, or the last of several, all the
@@ -93,8 +97,10 @@ class ResilientModel:
         "_models",
         "_observers",
         "_options",
+        "_origin",
         "_places",
         "_plan",
+        "_privacy",
     )
 
     def __init__(
@@ -109,6 +115,7 @@ class ResilientModel:
         budget: RetryBudget = RetryBudget(),  # noqa: B008 - frozen
         limits: Limits = Limits(),  # noqa: B008 - frozen
         max_cost: CostCap = CostCap(),  # noqa: B008 - frozen
+        privacy: Privacy = Privacy(),  # noqa: B008 - frozen
         on: Mapping[str, str] | None = None,
         on_interrupt: OnInterrupt = "raise",
         when_all_open: WhenAllOpen = "last_resort",
@@ -148,7 +155,7 @@ class ResilientModel:
         )
         policy = digest(
             name, [hop.label for hop in hops], deadline, reserve, retry, own, breaker, budget, limits, sorted(remapped.items()),
-            on_interrupt, when_all_open, max_cost,
+            on_interrupt, when_all_open, max_cost, privacy.pseudonymise,
         )  # fmt: skip
         spending = None
         if max_cost.per_window is not None:
@@ -160,6 +167,7 @@ class ResilientModel:
                 REASKS, policy, max_cost, spending,
             )
         )  # fmt: skip
+        self._privacy = privacy
         self._places = Concurrency(limits)
         self._checks = tuple(checks)
         self._expectation = self._expectation_for(None)
@@ -169,6 +177,8 @@ class ResilientModel:
         self._blocking = BlockingDriver(time)
         self._chance: Random = chance or seeded()
         self._options: dict[str, object] = {}
+        self._origin: tuple[ConfigSource, str | None, dict[str, Any]] | None = None
+        """The file the chain was built from, for `reload`."""
         worst = self._plan.worst_case()
         _log.info(
             "chain %s, policy %s: at most %s requests and %g s a call",
@@ -192,10 +202,36 @@ class ResilientModel:
         Raises:
             ConfigError: The file is missing or wrong; the text names the line, the key and the nearest right one.
         """
-        from resilient_ai.config.build import resilient_model
-        from resilient_ai.config.load import load_config
+        from resilient_ai.config.source import ConfigSource
 
-        return resilient_model(load_config(path), chain, **overrides)
+        source = ConfigSource(path)
+        model = _built(source.current, chain, overrides)
+        model._origin = (source, chain, overrides)
+        return model
+
+    def reload(self) -> bool:
+        """Reads the configuration file again; True if the chain's policy changed.
+
+        As a whole or not at all: on any error the policy in force stays. What is known of the models (breaker, budget, pace, latency) stays
+        with every model whose options stay. Calls under way end under the policy they began with; copies made by `with_options` keep
+        theirs. Safe from any thread.
+
+        Raises:
+            ConfigError: The file is wrong, and nothing has changed; or this model was not made by `from_config`.
+        """
+        if self._origin is None:
+            raise ConfigError(
+                "reload needs a model made by ResilientModel.from_config: this one has no file to read."
+            )
+        source, chain, overrides = self._origin
+        fresh = source.reload(lambda config: _built(config, chain, overrides)).built
+        changed = fresh._plan.digest != self._plan.digest
+        if fresh._plan.limits == self._plan.limits:
+            fresh._places = self._places
+        for slot in ResilientModel.__slots__:
+            if slot not in ("_options", "_origin"):
+                setattr(self, slot, getattr(fresh, slot))
+        return changed
 
     # --- calls --------------------------------------------------------------------------------------------------------
 
@@ -215,7 +251,7 @@ class ResilientModel:
             messages: What is asked.
             output_type: A type the answer must fit; `reply.output` then holds it, validated.
             deadline: Seconds this call may take, instead of the chain's.
-            data_class: How sensitive the content is; models not cleared for it are skipped.
+            data_class: How sensitive the content is; models not cleared for it are skipped, or asked as `privacy` says.
             tools: Functions the model may ask to have called.
             parameters: Fields of `Request` (`max_tokens`, `temperature`, ...), and any others of the provider's own.
 
@@ -389,12 +425,21 @@ class ResilientModel:
     def _call(
         self, request: Request, deadline: float | None, clock: Clock, operation: Literal["chat", "stream"]
     ) -> Call:
-        seconds = deadline or cast("float | None", self._options.get("deadline")) or self._plan.deadline
+        seconds = (
+            deadline
+            if deadline is not None
+            else cast("float", self._options.get("deadline", self._plan.deadline))
+        )
         _positive(seconds)
         watching = watchers.current() + self._observers
         now = clock.now()
+        plan = self._plan
+        if self._privacy.pseudonymise and request.data_class is not None:
+            from resilient_ai.models.pseudonymised import with_pseudonyms
+
+            plan = with_pseudonyms(plan, request, self._privacy)
         return Call(
-            self._plan,
+            plan,
             request,
             number=next_number(),
             now=now,
@@ -425,16 +470,27 @@ class ResilientModel:
         if self._classify is not None:
             try:
                 verdict = self._classify(error)
+                if verdict is not None and not isinstance(verdict, Verdict):
+                    verdict = verdict_of(FailureKind(verdict), reasons=("the classify hook",))
             except Exception as failure:  # noqa: BLE001 - a hook must not turn a failure into another
                 _log.warning(
                     "the classify hook raised %s; the library's own reading is used", type(failure).__name__
                 )
                 verdict = None
-            if isinstance(verdict, Verdict):
-                return verdict
             if verdict is not None:
-                return verdict_of(FailureKind(verdict), reasons=("the classify hook",))
+                return verdict
         return classify_failure(error, clock=self._blocking.clock)
+
+
+def _built(config: Config, chain: str | None, overrides: dict[str, Any]) -> ResilientModel:
+    from resilient_ai.config.build import resilient_model
+    from resilient_ai.telemetry import config_loaded
+
+    model = resilient_model(config, chain, **overrides)
+    config_loaded(
+        source=config.path.name, policy=config.digest, chains=len(config.chains), models=len(config.models)
+    )
+    return model
 
 
 def _check_of(expectation: Expectation | None) -> Callable[[Reply], Reply] | None:
@@ -442,7 +498,7 @@ def _check_of(expectation: Expectation | None) -> Callable[[Reply], Reply] | Non
 
 
 def _positive(deadline: float) -> None:
-    if not deadline > 0:
+    if not 0 < deadline < float("inf"):
         raise ConfigError(
-            f"deadline is {deadline!r}; it must be a number of seconds above 0.", key="deadline"
+            f"deadline is {deadline!r}; it must be a finite number of seconds above 0.", key="deadline"
         )

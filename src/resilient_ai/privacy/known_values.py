@@ -65,7 +65,7 @@ class KnownValues:
 
     def _changed(self) -> None:
         # Longest first, so that a key that contains another one is replaced whole.
-        forms: set[str] = set().union(*self._forms_of.values())
+        forms = {form for forms in self._forms_of.values() for form in forms}
         self._forms = tuple(sorted(forms, key=lambda form: (-len(form), form)))
         self.version += 1
 

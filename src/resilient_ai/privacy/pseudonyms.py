@@ -12,6 +12,7 @@ import re
 import secrets
 from typing import TYPE_CHECKING, Final, cast, final
 
+from resilient_ai.privacy.key_names import Secrecy, secrecy
 from resilient_ai.privacy.redactor import Redactor
 
 if TYPE_CHECKING:
@@ -68,6 +69,18 @@ class Pseudonymiser:
         """Return JSON data with the strings in it hidden; the names of fields stay."""
         return _mapped(value, self.hide)
 
+    def hide_json(self, document: str) -> str:
+        """Return a JSON document with everything in it hidden and still valid JSON: names of fields and numbers too.
+
+        A number that is hidden becomes a string. A document that is not valid JSON is hidden as text.
+        """
+        try:
+            parsed: object = json.loads(document)
+        except (ValueError, RecursionError):
+            return self.hide(document)
+        hidden = self._hidden_value(parsed, "")
+        return document if hidden == parsed else json.dumps(hidden, ensure_ascii=False)
+
     def restore(self, text: str) -> str:
         """Return `text` with the originals in place of the placeholders this object has issued."""
         if not self._originals or ":" not in text:
@@ -75,8 +88,8 @@ class Pseudonymiser:
         return _PLACEHOLDER.sub(self._original, text)
 
     def restore_value(self, value: object) -> object:
-        """Return JSON data, such as the arguments of a tool call, with the strings in it restored."""
-        return _mapped(value, self.restore)
+        """Return JSON data, such as the arguments of a tool call, with the strings and names of fields in it restored."""
+        return _mapped(value, self.restore, self.restore)
 
     def restore_json(self, document: str) -> str:
         """Return a JSON document with its strings restored and still valid JSON, whatever the originals hold.
@@ -86,13 +99,35 @@ class Pseudonymiser:
         try:
             parsed: object = json.loads(document)
         except (ValueError, RecursionError):
-            return _PLACEHOLDER.sub(lambda found: json.dumps(self._original(found))[1:-1], document)
+            return self.restore_escaped(document)
         restored = self.restore_value(parsed)
         return document if restored == parsed else json.dumps(restored, ensure_ascii=False)
 
-    def stream(self) -> RestoringStream:
-        """Return a restorer for one stream of text deltas."""
-        return RestoringStream(self)
+    def restore_escaped(self, piece: str) -> str:
+        """Return a piece of a JSON document with the originals in it as JSON strings hold them."""
+        if not self._originals or ":" not in piece:
+            return piece
+        return _PLACEHOLDER.sub(self._escaped, piece)
+
+    def stream(self, *, escaped: bool = False) -> RestoringStream:
+        """Return a restorer for one stream of text deltas; `escaped` if the text is JSON."""
+        return RestoringStream(self.restore_escaped if escaped else self.restore)
+
+    def _hidden_value(self, value: object, name: str) -> object:
+        if isinstance(value, str):
+            if value and secrecy(name) is Secrecy.CERTAIN:
+                return self._placeholder("SECRET", value)
+            return self.hide(value)
+        if isinstance(value, dict):
+            fields = cast("dict[str, object]", value)
+            return {self.hide(key): self._hidden_value(inner, key) for key, inner in fields.items()}
+        if isinstance(value, list):
+            return [self._hidden_value(inner, name) for inner in cast("list[object]", value)]
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            written = json.dumps(value)
+            hidden = self.hide(written)
+            return value if hidden == written else hidden
+        return value
 
     def _hidden(self, text: str, spans: list[Span]) -> str:
         pieces: list[str] = []
@@ -119,15 +154,19 @@ class Pseudonymiser:
     def _original(self, found: re.Match[str]) -> str:
         return self._originals.get(found.group(2).lower(), found.group())
 
+    def _escaped(self, found: re.Match[str]) -> str:
+        original = self._originals.get(found.group(2).lower())
+        return found.group() if original is None else json.dumps(original, ensure_ascii=False)[1:-1]
+
 
 @final
 class RestoringStream:
     """Restores one stream of text deltas in which a placeholder may be spread over several; one task's."""
 
-    __slots__ = ("_owner", "_pending")
+    __slots__ = ("_pending", "_restore")
 
-    def __init__(self, owner: Pseudonymiser) -> None:
-        self._owner = owner
+    def __init__(self, restore: Callable[[str], str]) -> None:
+        self._restore = restore
         self._pending = ""
 
     def feed(self, delta: str) -> str:
@@ -135,12 +174,12 @@ class RestoringStream:
         pending = self._pending + delta
         cut = self._undecided(pending)
         self._pending = pending[cut:]
-        return self._owner.restore(pending[:cut])
+        return self._restore(pending[:cut])
 
     def flush(self) -> str:
         """Return the rest, restored. The stream starts anew after it."""
         rest, self._pending = self._pending, ""
-        return self._owner.restore(rest)
+        return self._restore(rest)
 
     def _undecided(self, text: str) -> int:
         """Return the offset from which `text` may be the beginning of a placeholder, or its length."""
@@ -162,11 +201,14 @@ def _could_begin(tail: str) -> bool:
     return False
 
 
-def _mapped(value: object, change: _Change) -> object:
+def _mapped(value: object, change: _Change, name: _Change = str) -> object:
     if isinstance(value, str):
         return change(value)
     if isinstance(value, dict):
-        return {name: _mapped(inner, change) for name, inner in cast("dict[object, object]", value).items()}
+        return {
+            name(key) if isinstance(key, str) else key: _mapped(inner, change, name)
+            for key, inner in cast("dict[object, object]", value).items()
+        }
     if isinstance(value, list | tuple):
-        return [_mapped(inner, change) for inner in cast("list[object]", value)]
+        return [_mapped(inner, change, name) for inner in cast("list[object]", value)]
     return value
