@@ -154,19 +154,19 @@ def test_the_older_place_of_an_output_schema_is_read() -> None:
     assert CODEC.decode_request(body).output_schema == OutputSchema("City", {**SCHEMA, "title": "City"})
 
 
-@pytest.mark.parametrize(
-    ("where", "block"),
-    [
-        ("document", {"type": "document", "source": {"type": "url", "url": "https://x.test/a.pdf"}}),
-        ("image", {"type": "image", "source": {"type": "file", "file_id": "file_1"}}),
-        (
-            "tool_result",
-            {"type": "tool_result", "tool_use_id": "t", "content": [{"type": "image", "source": {}}]},
-        ),
-        ("text", {"type": "text", "text": "x", "citations": [{"type": "page_location"}]}),
-        ("server_tool_use", {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {}}),
-    ],
-)
+ANTHROPICS_OWN: list[tuple[str, JSON]] = [
+    ("document", {"type": "document", "source": {"type": "url", "url": "https://x.test/a.pdf"}}),
+    ("image", {"type": "image", "source": {"type": "file", "file_id": "file_1"}}),
+    (
+        "tool_result",
+        {"type": "tool_result", "tool_use_id": "t", "content": [{"type": "image", "source": {}}]},
+    ),
+    ("text", {"type": "text", "text": "x", "citations": [{"type": "page_location"}]}),
+    ("server_tool_use", {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {}}),
+]
+
+
+@pytest.mark.parametrize(("where", "block"), ANTHROPICS_OWN)
 def test_what_only_anthropic_has_goes_back_to_it_and_nowhere_else(where: str, block: JSON) -> None:
     content: JSON = [{"type": "text", "text": "See"}, block]
     request = CODEC.decode_request({"messages": [{"role": "user", "content": content}]})

@@ -142,7 +142,7 @@ def test_every_field_has_its_place_and_goes_back_to_it() -> None:
 
 
 def test_either_spelling_of_names_and_the_older_schema_are_read() -> None:
-    told = {
+    told: JSON = {
         "type": "OBJECT",
         "properties": {
             "a": {"type": "STRING", "nullable": True},
@@ -283,17 +283,17 @@ def test_what_only_gemini_has_goes_back_to_it_and_nowhere_else(part: JSON) -> No
     assert written(request)["contents"] == [{"role": "user", "parts": [{"text": "See"}, part]}]
 
 
-@pytest.mark.parametrize(
-    ("fields", "blocker"),
-    [
-        ({"tools": [{"googleSearch": {}}]}, "tools"),
-        ({"cachedContent": "cachedContents/1"}, "cachedContent"),
-        ({"generationConfig": {"candidateCount": 2}}, "candidateCount"),
-        ({"generationConfig": {"responseModalities": ["IMAGE"]}}, "responseModalities"),
-        ({"toolConfig": {"functionCallingConfig": {"mode": "VALIDATED"}}}, "toolConfig"),
-        ({"generationConfig": {"candidateCount": 1}}, None),
-    ],
-)
+GOOGLES_OWN: list[tuple[dict[str, JSON], str | None]] = [
+    ({"tools": [{"googleSearch": {}}]}, "tools"),
+    ({"cachedContent": "cachedContents/1"}, "cachedContent"),
+    ({"generationConfig": {"candidateCount": 2}}, "candidateCount"),
+    ({"generationConfig": {"responseModalities": ["IMAGE"]}}, "responseModalities"),
+    ({"toolConfig": {"functionCallingConfig": {"mode": "VALIDATED"}}}, "toolConfig"),
+    ({"generationConfig": {"candidateCount": 1}}, None),
+]
+
+
+@pytest.mark.parametrize(("fields", "blocker"), GOOGLES_OWN)
 def test_what_only_google_can_do_keeps_a_request_from_other_formats(
     fields: dict[str, JSON], blocker: str | None
 ) -> None:
