@@ -25,9 +25,9 @@ from resilient_ai.core import events
 from resilient_ai.core.events import Event, Observer
 from resilient_ai.core.failure import FailureKind
 from resilient_ai.messages import Attempt, Message, Outcome, Request, Text, Usage
+from resilient_ai.runtime import observers
 from resilient_ai.telemetry import Ledger, Log, Metrics, Spans
 from resilient_ai.telemetry.log import to_stream
-from resilient_ai.runtime import observers
 
 _ROUNDS = 200
 """Many short rounds: on a busy machine only a short one is ever undisturbed."""
