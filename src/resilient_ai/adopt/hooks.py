@@ -78,79 +78,56 @@ class _Shadow:
         self._blocking = blocking
 
     def __call__(self, cast_to: Any, options: Any, *, stream: bool = False, stream_cls: Any = None) -> Any:
-        passage = _passage(
-            self._client,
-            self._policy,
-            self.hidden,
-            cast_to,
-            options,
-            stream=stream,
-            stream_cls=stream_cls,
-            blocking=self._blocking,
-        )
-        return drive(passage.carry()) if self._blocking else passage.carry()
+        sdk = _sdk(self._client, self.hidden, cast_to, options, stream=stream, stream_cls=stream_cls)
+        carried = _carried(sdk, self._policy, blocking=self._blocking)
+        return drive(carried) if self._blocking else carried
 
 
 def _request(base: type[Any], policy: Policy, *, blocking: bool) -> Callable[..., Any]:
-    def sent(client: Any, cast_to: Any, options: Any, stream: bool, stream_cls: Any) -> Passage:  # noqa: FBT001 - the SDK's own
-        return _passage(
-            client,
-            policy,
-            base.request.__get__(client),
-            cast_to,
-            options,
-            stream=stream,
-            stream_cls=stream_cls,
-            blocking=blocking,
-        )
-
     def request(
         self: Any, cast_to: Any, options: Any, *, stream: bool = False, stream_cls: Any = None
     ) -> Any:
-        return drive(sent(self, cast_to, options, stream, stream_cls).carry())
+        send = base.request.__get__(self)
+        sdk = _sdk(self, send, cast_to, options, stream=stream, stream_cls=stream_cls)
+        return drive(_carried(sdk, policy, blocking=True))
 
     async def arequest(
         self: Any, cast_to: Any, options: Any, *, stream: bool = False, stream_cls: Any = None
     ) -> Any:
-        return await sent(self, cast_to, options, stream, stream_cls).carry()
+        send = base.request.__get__(self)
+        sdk = _sdk(self, send, cast_to, options, stream=stream, stream_cls=stream_cls)
+        return await _carried(sdk, policy, blocking=False)
 
     chosen = request if blocking else arequest
     chosen.__name__ = "request"
     return chosen
 
 
-def _passage(
-    client: Any,
-    policy: Policy,
-    send: Callable[..., Any],
-    cast_to: Any,
-    options: Any,
-    *,
-    stream: bool,
-    stream_cls: Any,
-    blocking: bool,
-) -> Passage:
+def _sdk(
+    client: Any, send: Callable[..., Any], cast_to: Any, options: Any, *, stream: bool, stream_cls: Any
+) -> Sdk:
     base = getattr(client, BASE)
-    codec = codec_of(options.method, options.url)
-    body: Mapping[str, JSON] = _body(options) if codec is not None else {}
-    if codec is not None and not body:
-        codec = None  # not JSON: nothing of ours could read it
-    name = resource_of(options.url) if codec is None else model_in(codec, options.url, body)
+    process = base._process_response.__get__(client)  # noqa: SLF001 - the SDK's own hook
+    return Sdk(sdk_of(base), client, send, process, cast_to, options, stream=stream, stream_cls=stream_cls)
+
+
+async def _carried(sdk: Sdk, policy: Policy, *, blocking: bool) -> Any:
+    """The result of one call under `policy`."""
+    client = sdk.client
+    codec = codec_of(sdk.options.method, sdk.options.url)
+    body: Mapping[str, JSON] = {}
+    if codec is not None:
+        await sdk.prepare()
+        body = _body(sdk.options)
+        if not body:
+            codec = None  # not JSON: nothing of ours could read it
+    url = sdk.options.url
+    name = resource_of(url) if codec is None else model_in(codec, url, body)
     primary = primary_of(client, name, None if codec is None else codec.format)
-    retries = options.get_max_retries(client.max_retries)
+    retries = sdk.options.get_max_retries(client.max_retries)
     attempts = retries + 1 if isinstance(retries, int) and retries >= 0 else 1
     chain = policy.chain(primary, attempts=attempts, alone=codec is None)
-    sdk = Sdk(
-        sdk_of(base),
-        client,
-        send,
-        base._process_response.__get__(client),  # noqa: SLF001 - the SDK's own hook
-        cast_to,
-        options,
-        stream=stream,
-        stream_cls=stream_cls,
-    )
-    return Passage(policy, chain, primary, codec, body, sdk, blocking=blocking)
+    return await Passage(policy, chain, primary, codec, body, sdk, blocking=blocking).carry()
 
 
 def primary_of(client: Any, name: str, wire: str | None) -> Primary:
@@ -222,8 +199,8 @@ def _hooks(base: type[Any], *, blocking: bool) -> dict[str, Any]:
 
     def may_retry_after(self: Any, error: BaseException) -> Any:
         own, response = base._should_retry_exception(self, error)  # noqa: SLF001 - the hook being overridden
-        passage = _current(self)
-        if passage is None or passage.capturing:
+        passage = CURRENT.get()
+        if not (isinstance(passage, Passage) and passage.is_of(self)) or passage.capturing:
             return own, response
         return passage.may_retry_after(error), response
 

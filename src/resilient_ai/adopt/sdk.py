@@ -51,6 +51,13 @@ class Sdk:
         self.stream = stream
         self.stream_cls = stream_cls
 
+    async def prepare(self) -> None:
+        """Has the SDK turn what the caller wrote (omitted values, its own models, iterators) into plain data, where it does so itself."""
+        prepare = getattr(self.client, "_copy_and_prepare", None)
+        if prepare is not None:
+            prepared = prepare(self.options)
+            self.options = await prepared if inspect.isawaitable(prepared) else prepared
+
     def copied(self, *, retries: int | None, count: int | None = None) -> Any:
         """The options for one more run of the SDK's loop.
 
