@@ -9,9 +9,11 @@ from resilient_ai.cli.demo.tickets import MODEL, data_file
 from resilient_ai.core.clock import seeded
 from resilient_ai.model import ResilientModel
 from resilient_ai.models.on_device.model import OnDeviceModel
+from resilient_ai.models.on_device.places import QUEUE
 from resilient_ai.models.openai import OpenAIModel
 from resilient_ai.policies.breaker import Breaker
 from resilient_ai.policies.budget import RetryBudget
+from resilient_ai.policies.limits import Limits
 from resilient_ai.policies.retry import Retry
 from resilient_ai.policies.timeouts import Timeouts
 
@@ -25,8 +27,14 @@ DEADLINE_SECONDS: Final = 4.0
 """Of one scripted call, over all attempts, pauses and models."""
 REAL_DEADLINE_SECONDS: Final = 20.0
 """Of one call to a real provider, which answers a short question in one to three seconds."""
-RESERVE_SECONDS: Final = 0.4
-"""Kept for the device: a hundred times what it needs alone, so that a burst of fallbacks on a busy machine fits as well."""
+RESERVE_SECONDS: Final = 1.0
+"""Kept for the device: a hundred times what it needs alone, so that a burst of fallbacks on a busy machine fits as well (0.3 s each
+were seen with both cores taken by others)."""
+
+DEVICE_SLOTS: Final = 16
+"""Answers the device computes at a time. A model this small has room for many, and each adds to the line before it."""
+CALLS_AT_A_TIME: Final = DEVICE_SLOTS + QUEUE
+"""As many as the device can take if all of them fall back at once, so that it refuses none; other calls wait, within their deadline."""
 
 INSTRUCTIONS: Final = (
     "You sort support tickets. Answer with the queue the ticket belongs to (billing, shipping, returns, account, technical, "
@@ -37,7 +45,8 @@ INSTRUCTIONS: Final = (
 # the default breaker breaks for 15 s to 300 s, over a window of 120 s.
 _TIMEOUTS: Final = Timeouts(connect=0.5, attempt=1.2)
 _RETRY: Final = Retry(attempts=3, base=0.1, cap=0.8)
-_BREAKER: Final = Breaker(window=4.0, open_for=0.4, open_for_max=1.0)
+_BREAKER: Final = Breaker(window=8.0, open_for=0.4, open_for_max=1.0)
+_LIMITS: Final = Limits(concurrency=CALLS_AT_A_TIME, queue=256)
 _BUDGET: Final = RetryBudget(capacity=300)
 
 
@@ -47,7 +56,10 @@ def on_device() -> OnDeviceModel:
     Raises:
         ConfigError: The extra `[on-device]` is not installed; the text says how to install it.
     """
-    return OnDeviceModel(data_file(MODEL), capabilities=("triage",), max_tokens=32, slots=4)
+    # Clocks of its own: on a machine short of time it may use all that is left of the deadline.
+    return OnDeviceModel(
+        data_file(MODEL), capabilities=("triage",), max_tokens=32, slots=DEVICE_SLOTS, timeouts=Timeouts()
+    )
 
 
 def scripted_remote(port: int) -> OpenAIModel:
@@ -71,6 +83,7 @@ def scripted_chain(
         retry=_RETRY,
         breaker=_BREAKER,
         budget=_BUDGET,
+        limits=_LIMITS,
         observers=observers,
         chance=seeded(seed),
     )

@@ -72,7 +72,7 @@ def _opening(run: Run, summary: Summary) -> str:
         else f"{escape(run.remote)} was asked as it is, without a script."
     )
     late = "none of them late" if not summary.late else f"{summary.late} late"
-    failed = "None failed" if not summary.failed else f"{summary.failed} failed, {_how_typed(run)}"
+    failed = "None failed" if not summary.failed else f"{summary.failed} failed, {_how_typed(run, summary)}"
     return (
         f"<header><p class='kicker'>resilient-ai demo</p><h1>{summary.answered} of {summary.calls} calls answered, "
         f"{late}</h1><p class='lead'>{what} {failed}; the model on this device gave {summary.degraded} of the answers. "
@@ -80,9 +80,9 @@ def _opening(run: Run, summary: Summary) -> str:
     )
 
 
-def _how_typed(run: Run) -> str:
+def _how_typed(run: Run, summary: Summary) -> str:
     if not run.untyped:
-        return "each with a typed error"
+        return "with a typed error" if summary.failed == 1 else "each with a typed error"
     return f"{len(run.untyped)} of them with an error that is not the library's: {_listed(sorted(set(run.untyped)))}"
 
 
