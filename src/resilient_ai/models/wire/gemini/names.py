@@ -84,6 +84,9 @@ WRITTEN: Final[Mapping[FinishReason, str]] = {
 _SIGNING: Final = re.compile(r"gemini-(?:[3-9]|[a-z-]*latest)")
 """Models that refuse a call without a signature: Gemini 3 and later, and the names that move with the newest."""
 
+_UNVALIDATED: Final = re.compile(r"gemini-(?:1|2\.0)|gemini-pro(?!-latest)|gemma")
+"""Source: https://ai.google.dev/gemini-api/docs/function-calling, on the mode VALIDATED."""
+
 _BUDGETED: Final = re.compile(r"gemini-2\.5")
 _EARLY: Final = re.compile(r"gemini-(?:1|2)\b|gemini-pro(?!-latest)|gemma")
 
@@ -97,6 +100,11 @@ _BUDGETS: Final[Mapping[str, int]] = {"minimal": 1024, "low": 1024, "medium": 81
 def needs_signatures(model: str) -> bool:
     """Whether `model` refuses a call in the conversation that carries no signature."""
     return _SIGNING.search(model) is not None
+
+
+def validates_calls(model: str) -> bool:
+    """Whether `model` can be told to keep to the schemas of its tools while it is free to call none."""
+    return _UNVALIDATED.search(model) is None
 
 
 def schema_beside_tools(model: str) -> bool:

@@ -63,7 +63,10 @@ _READ_CONFIG: Final = frozenset(
         "responseSchema",
     )
 )
-_CHOICES: Final[Mapping[str, str]] = {"AUTO": "auto", "NONE": "none", "ANY": "required"}
+_CALLING_FIELDS: Final = frozenset(("mode", "allowedFunctionNames"))
+_CHOICES: Final[Mapping[str, str]] = {"AUTO": "auto", "NONE": "none", "ANY": "required", "VALIDATED": "auto"}
+_USUAL: Final[Mapping[str, JSON]] = {"candidateCount": 1, "responseModalities": ["TEXT"]}
+"""What everybody does without being told."""
 
 
 def decode_request(body: Mapping[str, JSON]) -> Request:
@@ -74,16 +77,18 @@ def decode_request(body: Mapping[str, JSON]) -> Request:
         raise Malformed("the request has no contents")
     config = camel_object(body.get("generationConfig"), "generationConfig")
     extra = {**present(body, _READ_FIELDS), **present(config, _READ_CONFIG)}
-    if extra.get("candidateCount") == 1:
-        del extra["candidateCount"]  # what everybody does without being told
-    tools = _tools(body.get("tools"), extra)
+    for name, value in _USUAL.items():
+        if extra.get(name) == value:
+            del extra[name]
+    choice, validated = _tool_choice(body.get("toolConfig"), extra)
+    tools = _tools(body.get("tools"), extra, strict=True if validated else None)
     stop = config.get("stopSequences")
     if stop is not None and not isinstance(stop, (list, tuple)):
         raise Malformed("stopSequences is not a list")
     return Request(
         messages=_conversation(body.get("systemInstruction"), contents),
         tools=tools,
-        tool_choice=_tool_choice(body.get("toolConfig"), extra),
+        tool_choice=choice,
         max_tokens=integer(config.get("maxOutputTokens"), "maxOutputTokens"),
         temperature=number(config.get("temperature"), "temperature"),
         top_p=number(config.get("topP"), "topP"),
@@ -199,7 +204,7 @@ def _image(part: Mapping[str, JSON], where: str) -> Image | None:
     return None
 
 
-def _tools(value: JSON, extra: dict[str, JSON]) -> tuple[Tool, ...]:
+def _tools(value: JSON, extra: dict[str, JSON], *, strict: bool | None) -> tuple[Tool, ...]:
     """The functions; tools that run at Google stay in `extra`, as they are."""
     functions: list[Tool] = []
     foreign: list[JSON] = []
@@ -218,6 +223,7 @@ def _tools(value: JSON, extra: dict[str, JSON]) -> tuple[Tool, ...]:
                     name=name,
                     description=optional_string(told.get("description"), "functionDeclarations.description"),
                     parameters=mapping(schema, "functionDeclarations.parameters"),
+                    strict=strict,
                 )
             )
         others = present(tool, frozenset(("functionDeclarations",)))
@@ -230,26 +236,22 @@ def _tools(value: JSON, extra: dict[str, JSON]) -> tuple[Tool, ...]:
     return tuple(functions)
 
 
-def _tool_choice(value: JSON, extra: dict[str, JSON]) -> str | None:
-    """The choice; what has no form elsewhere stays in `extra`."""
+def _tool_choice(value: JSON, extra: dict[str, JSON]) -> tuple[str | None, bool]:
+    """The choice, and whether calls must fit their schemas; what has no form elsewhere stays in `extra`."""
     config = camel_object(value, "toolConfig")
     calling = camel_object(config.get("functionCallingConfig"), "toolConfig.functionCallingConfig")
     rest = present(config, frozenset(("functionCallingConfig",)))
     mode = string(calling.get("mode"), "functionCallingConfig.mode").upper()
     allowed = calling.get("allowedFunctionNames") or ()
     choice = _CHOICES.get(mode)
-    if choice == "required" and isinstance(allowed, (list, tuple)) and len(allowed) == 1:
+    if mode == "ANY" and isinstance(allowed, (list, tuple)) and len(allowed) == 1:
         choice = f"tool:{string(allowed[0], 'allowedFunctionNames')}"
-    elif (
-        allowed
-        or (choice is None and calling)
-        or present(calling, frozenset(("mode", "allowedFunctionNames")))
-    ):
+    elif allowed or (choice is None and calling) or present(calling, _CALLING_FIELDS):
         choice = None
         rest["functionCallingConfig"] = calling
     if rest:
         extra["toolConfig"] = rest
-    return choice
+    return choice, choice is not None and mode == "VALIDATED"
 
 
 def _output(config: Mapping[str, JSON], extra: dict[str, JSON]) -> OutputSchema | None:

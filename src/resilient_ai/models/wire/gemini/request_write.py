@@ -35,6 +35,7 @@ from resilient_ai.models.wire.gemini.names import (
     needs_signatures,
     schema_beside_tools,
     thinking,
+    validates_calls,
 )
 from resilient_ai.models.wire.gemini.parts import (
     Fields,
@@ -76,7 +77,7 @@ def encode_request(request: Request, *, model: str) -> Encoded:
     body: Fields = {"contents": talk.contents()}
     if talk.system:
         body["systemInstruction"] = {"parts": list(talk.system)}
-    dropped += _write_tools(request, body, options if isinstance(options, Mapping) else {})
+    dropped += _write_tools(request, body, options if isinstance(options, Mapping) else {}, model)
     config, missing = _config(request, model)
     dropped += missing
     for name, value in extra.items():
@@ -97,21 +98,24 @@ def encode_request(request: Request, *, model: str) -> Encoded:
         raise Unportable("body", "it holds a value that JSON has no form for") from error
 
 
-def _write_tools(request: Request, body: Fields, options: Mapping[str, JSON]) -> list[str]:
-    dropped: list[str] = []
-    if request.tools:
-        declared: list[JSON] = [_declaration(tool, options.get(tool.name)) for tool in request.tools]
-        body["tools"] = [{"functionDeclarations": declared}]
-    if any(tool.strict for tool in request.tools):
-        dropped.append("strict")
-    if request.parallel_tool_calls is False:
-        dropped.append("parallel_tool_calls")
+def _write_tools(request: Request, body: Fields, options: Mapping[str, JSON], model: str) -> list[str]:
+    """Writes the tools and the choice among them; names what has no form here."""
+    dropped = ["parallel_tool_calls"] if request.parallel_tool_calls is False else []
+    if not request.tools:
+        return dropped
+    declared: list[JSON] = [_declaration(tool, options.get(tool.name)) for tool in request.tools]
+    body["tools"] = [{"functionDeclarations": declared}]
     choice = request.tool_choice
-    if choice is not None and request.tools:
-        name = choice.removeprefix("tool:")
-        calling: Fields = {"mode": _MODES.get(choice, "ANY")}
-        if choice not in _MODES:
-            calling["allowedFunctionNames"] = [name]
+    mode = None if choice is None else _MODES.get(choice, "ANY")
+    if any(tool.strict for tool in request.tools) and mode in (None, "AUTO"):
+        if validates_calls(model):
+            mode = "VALIDATED"
+        else:
+            dropped.append("strict")
+    if mode is not None:
+        calling: Fields = {"mode": mode}
+        if choice is not None and choice not in _MODES:
+            calling["allowedFunctionNames"] = [choice.removeprefix("tool:")]
         body["toolConfig"] = {"functionCallingConfig": calling}
     return dropped
 

@@ -288,7 +288,10 @@ GOOGLES_OWN: list[tuple[dict[str, JSON], str | None]] = [
     ({"cachedContent": "cachedContents/1"}, "cachedContent"),
     ({"generationConfig": {"candidateCount": 2}}, "candidateCount"),
     ({"generationConfig": {"responseModalities": ["IMAGE"]}}, "responseModalities"),
-    ({"toolConfig": {"functionCallingConfig": {"mode": "VALIDATED"}}}, "toolConfig"),
+    (
+        {"toolConfig": {"functionCallingConfig": {"mode": "ANY", "allowedFunctionNames": ["a", "b"]}}},
+        "toolConfig",
+    ),
     ({"generationConfig": {"candidateCount": 1}}, None),
 ]
 
@@ -308,7 +311,8 @@ def test_what_only_google_can_do_keeps_a_request_from_other_formats(
     [
         (Request((USER,), reasoning_effort="high"), "gemini-2.0-flash", ("reasoning_effort",)),
         (Request((USER,), parallel_tool_calls=False), "gemini-3-pro", ("parallel_tool_calls",)),
-        (Request((USER,), tools=(Tool("f", strict=True),)), "gemini-3-pro", ("strict",)),
+        (Request((USER,), tools=(Tool("f", strict=True),)), "gemini-2.0-flash", ("strict",)),
+        (Request((USER,), tools=(Tool("f", strict=True),)), "gemini-3-pro", ()),
         (
             Request((USER,), tools=(Tool("f"),), output_schema=OutputSchema("x", SCHEMA)),
             "gemini-2.5-pro",
@@ -325,6 +329,17 @@ def test_what_only_google_can_do_keeps_a_request_from_other_formats(
 )
 def test_what_has_no_form_is_dropped_by_name(request_: Request, model: str, missing: tuple[str, ...]) -> None:
     assert sorted(dropped(request_, model)) == sorted(missing)
+
+
+def test_strict_tools_are_validated_calls() -> None:
+    body: dict[str, JSON] = {
+        "contents": [HI],
+        "tools": [{"functionDeclarations": [{"name": "f", "parametersJsonSchema": SCHEMA}]}],
+        "toolConfig": {"functionCallingConfig": {"mode": "VALIDATED"}},
+    }
+    request = CODEC.decode_request(body)
+    assert (request.tool_choice, request.tools) == ("auto", (Tool("f", None, SCHEMA, strict=True),))
+    assert written(request) == body
 
 
 def test_effort_is_told_as_each_generation_takes_it() -> None:
