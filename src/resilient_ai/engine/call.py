@@ -14,6 +14,7 @@ One object serves one call, in one thread or task.
 from __future__ import annotations
 
 import itertools
+import sys
 from typing import TYPE_CHECKING, Final, Literal, final
 
 from resilient_ai.core.failure import FailureKind, Verdict
@@ -74,6 +75,7 @@ class Call:
         "_step",
         "_strategies",
         "_tokens",
+        "around",
         "committed",
         "endings",
         "request",
@@ -118,6 +120,8 @@ class Call:
         self._request = request
         """What is asked now: the request, or the request with feedback or a beginning."""
         self.committed = False
+        self.around: BaseException | None = sys.exception()
+        """What the caller was handling when it began the call."""
         self.endings: list[Ending] = []
         self._hop: Hop | None = None
         self._step: Ask | None = None
@@ -178,9 +182,10 @@ class Call:
         if self._purse is not None:
             self._purse.pay(hop, ended, now)
         if ended.error is None:
-            self._give_back(hop, step.permit, now, None, ended.first_content or seconds)
+            to_content = seconds if ended.first_content is None else ended.first_content
+            self._give_back(hop, step.permit, now, None, to_content)
             hop.state.budget.refund(self._drawn)
-            hop.state.latency.record(seconds)
+            hop.state.latency.record(seconds - ended.away, now)
             self._record(step, ended, now, "answered")
             self._books.left(now, ended)
             return Done(None)
@@ -217,6 +222,7 @@ class Call:
         """Closes the history. Called exactly once, whatever happened."""
         if self._strategies is not None:
             self._strategies.forget()
+        self.around = None
         served = self._hop if reply is not None else None
         return self._books.closed(now, wall, error, reply, served)
 
@@ -248,9 +254,9 @@ class Call:
         if latest - now < LEAST_ATTEMPT_SECONDS:
             return Skip(hop.name, hop.provider, "no_time")
         held = hop.state.pace.held_until
-        if held > now and (held >= latest or self._somebody_behind(hop, now)):
+        if held > now and (held >= latest or self._somebody_behind(hop, now, sooner_than=held)):
             return Skip(hop.name, hop.provider, "rate_limited", held - now)
-        typical = hop.state.latency.p50
+        typical = hop.state.latency.typical(now)
         if typical is not None and now + typical > latest and self._somebody_behind(hop, now):
             return Skip(hop.name, hop.provider, "no_time")
         return None
@@ -269,8 +275,11 @@ class Call:
             return self._barred
         return misfit(hop.traits, self.request, self._tokens, self._least_context)
 
-    def _somebody_behind(self, hop: Hop, now: float) -> bool:
-        return any(self._usable(other, now) for other in self._plan.hops[hop.index + 1 :])
+    def _somebody_behind(self, hop: Hop, now: float, sooner_than: float = float("inf")) -> bool:
+        return any(
+            self._usable(other, now) and other.state.pace.held_until < sooner_than
+            for other in self._plan.hops[hop.index + 1 :]
+        )
 
     def _slice_end(self, hop: Hop, now: float) -> float:
         """The instant by which the time of `hop` is up: the deadline less what the models behind need."""
@@ -288,7 +297,15 @@ class Call:
         configured = self._plan.reserve
         reserve = sum(other.needs(configured) for other in behind if self._usable(other, now))
         if configured is None:
-            reserve = min(reserve, LEARNED_RESERVE_SHARE * (self.until - self._started))
+            # What all but the first would like may be more than their share. Each then gets the same part of its wish: were the sum
+            # capped at every place anew, the models in the middle would find all of it kept for the last one.
+            share = LEARNED_RESERVE_SHARE * (self.until - self._started)
+            wished = reserve
+            if len(behind) + 1 < len(self._plan.hops):
+                wished = sum(other.needs(None) for other in self._plan.hops[1:] if self._usable(other, now))
+            wished = max(wished, reserve)
+            if wished > share:
+                reserve *= share / wished
         return self.until - reserve
 
     def _turn_to(self, hop: Hop, now: float, why: str | None) -> Step:
@@ -417,7 +434,7 @@ class Call:
         if not self._affords(hop, now):
             self._books.suppressed(hop, "cost_cap", now)
             return False
-        return now + (hop.state.latency.p50 or LEAST_ATTEMPT_SECONDS) < self._slice_end(hop, now)
+        return now + (hop.state.latency.typical(now) or LEAST_ATTEMPT_SECONDS) < self._slice_end(hop, now)
 
     def _again(
         self, hop: Hop, error: Exception, verdict: Verdict, now: float, *, waits: bool, forced: bool
@@ -441,7 +458,7 @@ class Call:
         ):
             self._books.suppressed(hop, "attempts", now)
             return None
-        latest = self.until if waits else self._slice_end(hop, now)
+        latest = self._slice_end(hop, now)
         pause = strategies.wait(self._failures, verdict, self._chance)
         if now + pause + LEAST_ATTEMPT_SECONDS > latest and verdict.retry_after is not None:
             pause = verdict.retry_after  # the exact hint may still fit where the spread does not
@@ -534,6 +551,7 @@ class Call:
             late=self.until - now < LEAST_ATTEMPT_SECONDS,
             stopped=stopped,
             partial=partial if self.committed else None,
+            around=self.around,
         )
 
 

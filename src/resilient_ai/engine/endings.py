@@ -7,6 +7,7 @@ frame, and no prompt in a frame's locals, outlives the call.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
@@ -18,6 +19,7 @@ from resilient_ai.errors import (
     CircuitOpen,
     DeadlineExceeded,
     HopRefused,
+    InvalidOutput,
     Overloaded,
     StreamInterrupted,
 )
@@ -56,6 +58,7 @@ def exception_for(
     late: bool,
     stopped: bool,
     partial: Reply | None,
+    around: BaseException | None = None,
 ) -> Exception:
     """What the caller of a failed call meets.
 
@@ -66,9 +69,10 @@ def exception_for(
         late: The deadline has passed, or nothing fits before it.
         stopped: The last verdict forbids another model.
         partial: What of a committed stream came; None before the commit.
+        around: What the caller was handling when it began the call; it is left as it is.
     """
     last = endings[-1] if endings else None
-    if partial is not None and last is not None:
+    if partial is not None and last is not None and not isinstance(last.error, InvalidOutput):
         interrupted = StreamInterrupted(
             f"{last.hop.label}: the stream broke after content was delivered ({_why(last)}); "
             "`partial` holds what came. Set on_interrupt to 'restart' or 'continue' to have another model go on.",
@@ -76,15 +80,15 @@ def exception_for(
             kind=FailureKind.STREAM_INTERRUPTED,
             retry_after=last.verdict.retry_after,
         )
-        interrupted.__cause__ = bare(last.error)
+        interrupted.__cause__ = bare(last.error, around)
         return interrupted
     if late and (last is None or last.verdict.kind is FailureKind.TIMEOUT or not stopped):
-        return _deadline(plan, endings, skips)
-    if last is not None and (stopped or len(plan.hops) == 1):
+        return _deadline(plan, endings, skips, around)
+    if last is not None and (stopped or partial is not None or len(plan.hops) == 1):
         return last.error
     if last is None:
         return _never_asked(plan, skips)
-    return _exhausted(plan, endings, skips)
+    return _exhausted(plan, endings, skips, around)
 
 
 def attach(error: BaseException, outcome: Outcome, *, note: bool) -> None:
@@ -95,10 +99,11 @@ def attach(error: BaseException, outcome: Outcome, *, note: bool) -> None:
         try:
             error.attempts = outcome.attempts  # type: ignore[attr-defined]
             error.__resilient_outcome__ = outcome  # type: ignore[attr-defined]
-        except AttributeError:
+        except Exception:  # noqa: BLE001 - a foreign class may refuse attributes with whatever it likes
             note = True  # a class with fixed slots: the note is all that can be left
     if note and outcome.attempts:
-        error.add_note(summary(outcome))
+        with contextlib.suppress(Exception):
+            error.add_note(summary(outcome))
 
 
 def summary(outcome: Outcome) -> str:
@@ -111,16 +116,16 @@ def summary(outcome: Outcome) -> str:
     return f"resilient_ai tried: {tried or 'nothing'}{skipped}"
 
 
-def bare(error: BaseException) -> BaseException:
-    """`error` without tracebacks, its causes and contexts included."""
-    seen: set[int] = set()
+def bare(error: BaseException, around: BaseException | None = None) -> BaseException:
+    """`error` without tracebacks, its causes and contexts included, up to `around`: what the caller was handling already is the caller's."""
+    seen: set[int] = {id(around)}
     todo: list[BaseException | None] = [error]
     while todo:
         one = todo.pop()
         if one is None or id(one) in seen:
             continue
         seen.add(id(one))
-        one.__traceback__ = None
+        one.with_traceback(None)  # not an assignment: a frozen class refuses those
         todo += [one.__cause__, one.__context__]
         if isinstance(one, BaseExceptionGroup):
             todo += one.exceptions  # pyright: ignore[reportUnknownMemberType]
@@ -134,14 +139,16 @@ def _why(ending: Ending) -> str:
     return f"{verdict.kind}{status}{code}"
 
 
-def _deadline(plan: Plan, endings: Sequence[Ending], skips: tuple[Skip, ...]) -> DeadlineExceeded:
+def _deadline(
+    plan: Plan, endings: Sequence[Ending], skips: tuple[Skip, ...], around: BaseException | None = None
+) -> DeadlineExceeded:
     error = DeadlineExceeded(
         f"chain {plan.name!r}: no answer before the deadline; {_story(endings, skips)}. "
         "Lengthen deadline, shorten timeouts, or end the chain with a faster model.",
         retry_after=_soonest(endings, skips),
     )
     if endings:
-        error.__cause__ = bare(endings[-1].error)
+        error.__cause__ = bare(endings[-1].error, around)
     return error
 
 
@@ -172,8 +179,13 @@ def _never_asked(plan: Plan, skips: tuple[Skip, ...]) -> CallError:
     )
 
 
-def _exhausted(plan: Plan, endings: Sequence[Ending], skips: tuple[Skip, ...]) -> AllModelsFailed:
-    members: list[tuple[int, Exception]] = [(ending.hop.index, bare(ending.error)) for ending in endings]  # type: ignore[misc]
+def _exhausted(
+    plan: Plan, endings: Sequence[Ending], skips: tuple[Skip, ...], around: BaseException | None
+) -> AllModelsFailed:
+    members: list[tuple[int, Exception]] = [
+        (ending.hop.index, bare(ending.error, around))  # type: ignore[misc]
+        for ending in endings
+    ]
     asked = {ending.hop.label for ending in endings}
     places = {hop.label: hop.index for hop in plan.hops}
     for skip in skips:

@@ -79,7 +79,7 @@ class WorstCase:
     """The most a call may cost.
 
     Attributes:
-        requests: Requests sent, or None where a custom `stop` decides.
+        requests: Requests sent, or None where a custom `stop` decides, or `on` has a kind waited for.
         seconds: Seconds until it ends, answered or not: the deadline.
         unbounded_seconds: What the attempts and pauses would add up to without the deadline; infinite where a custom strategy decides.
     """
@@ -124,7 +124,8 @@ class Plan:
 
     def worst_case(self, *, checked: bool = False) -> WorstCase:
         """The most a call of this plan may cost; `checked` counts the re-asks of validated output."""
-        most = self.retry.most_attempts
+        # A kind that is waited for is asked again for as long as time and the budget allow.
+        most = None if "wait" in self.on.values() else self.retry.most_attempts
         extra = self.reasks if checked else 0
         # A chain whose breakers are all open still asks its last model once; that is within its own attempts.
         requests = None if most is None else len(self.hops) * (most + extra)
@@ -161,7 +162,9 @@ class Plan:
             lines.append(
                 "  on: " + ", ".join(f"{kind} -> {action}" for kind, action in sorted(self.on.items()))
             )
-        count = "as many as the custom stop allows" if worst.requests is None else str(worst.requests)
+        count = (
+            "as many as the policy's stop or waits allow" if worst.requests is None else str(worst.requests)
+        )
         more = (
             "" if checked.requests in (None, worst.requests) else f" ({checked.requests} with output checks)"
         )
@@ -216,9 +219,9 @@ def check(plan: Plan) -> Plan:
     """
     if not plan.hops:
         raise ConfigError("The chain has no model; give at least one.", key="models")
-    if not plan.deadline > 0:
+    if not 0 < plan.deadline < float("inf"):
         raise ConfigError(
-            f"deadline is {plan.deadline!r}; it must be a number of seconds above 0.", key="deadline"
+            f"deadline is {plan.deadline!r}; it must be a finite number of seconds above 0.", key="deadline"
         )
     if plan.reserve is not None:
         if plan.reserve < 0:

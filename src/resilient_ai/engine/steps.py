@@ -56,6 +56,7 @@ class Ended:
         verdict: What that means.
         first_content: Seconds until the first content of a stream; None for a whole answer.
         chunks: Pieces of content streamed.
+        away: Seconds of a stream during which the caller did not ask for more.
         notes: What the model wrote down of the attempt (`core.model.Scope.notes`).
     """
 
@@ -64,4 +65,5 @@ class Ended:
     verdict: Verdict | None = None
     first_content: float | None = None
     chunks: int = 0
+    away: float = 0.0
     notes: dict[str, object] = field(default_factory=dict[str, object])

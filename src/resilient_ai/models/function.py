@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import itertools
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, cast, final
 
-from resilient_ai.core.deadline import AttemptTimeout
+from resilient_ai.core.deadline import CURRENT_DEADLINE, AttemptTimeout
 from resilient_ai.core.model import Traits
 from resilient_ai.errors import ConfigError
 from resilient_ai.messages import Chunk, Reply
 
 if TYPE_CHECKING:
+    from contextvars import Token
+
+    from resilient_ai.core.clock import Clock
     from resilient_ai.core.model import ChunkSource, Scope
     from resilient_ai.messages import Request
 
@@ -174,12 +178,14 @@ class _Pieces:
         self._scope = scope
 
     async def receive(self, until: float) -> Sequence[Chunk] | None:
-        if self._scope.blocking:
-            if self._scope.clock.now() > until:
-                raise AttemptTimeout
-            piece = next(self._pieces, _END)
-        else:
-            piece = await asyncio.to_thread(next, self._pieces, _END)
+        token = _next_piece_within(self._scope, until)
+        try:
+            if self._scope.blocking:
+                piece = next(self._pieces, _END)
+            else:
+                piece = await asyncio.to_thread(next, self._pieces, _END)
+        finally:
+            CURRENT_DEADLINE.reset(token)
         return None if piece is _END else _chunks(piece)
 
     def completed(self, reply: Reply) -> Reply:
@@ -190,7 +196,10 @@ class _Pieces:
 
     def abandon(self) -> None:
         close = getattr(self._pieces, "close", None)
-        if close is not None:
+        if close is None:
+            return
+        # A generator left behind in its thread cannot be closed while it runs; it goes when it comes to its next piece.
+        with contextlib.suppress(ValueError):
             close()
 
 
@@ -206,14 +215,18 @@ class _AsyncPieces:
         self._runner: asyncio.Runner | None = None
 
     async def receive(self, until: float) -> Sequence[Chunk] | None:
-        if not self._scope.blocking:
-            piece = await anext(self._pieces, _END)
-        else:
-            _refuse_running_loop()
-            if self._runner is None:
-                self._runner = asyncio.Runner()
-            left = until - self._scope.clock.now()
-            piece = self._runner.run(_within(cast("Any", anext(self._pieces, _END)), left))
+        token = _next_piece_within(self._scope, until)
+        try:
+            if not self._scope.blocking:
+                piece = await anext(self._pieces, _END)
+            else:
+                _refuse_running_loop()
+                if self._runner is None:
+                    self._runner = asyncio.Runner()
+                left = until - self._scope.clock.now()
+                piece = self._runner.run(_within(cast("Any", anext(self._pieces, _END)), left))
+        finally:
+            CURRENT_DEADLINE.reset(token)
         return None if piece is _END else _chunks(piece)
 
     def completed(self, reply: Reply) -> Reply:
@@ -234,6 +247,17 @@ class _AsyncPieces:
         if self._runner is not None:
             self._runner.close()
             self._runner = None
+
+
+def _next_piece_within(scope: Scope, until: float) -> Token[tuple[Clock, float] | None]:
+    """Gives the generator the deadline that a call of its own takes the minimum with, for one piece.
+
+    Raises:
+        AttemptTimeout: It has passed: no timer ends a generator that never waits.
+    """
+    if scope.clock.now() > until:
+        raise AttemptTimeout
+    return CURRENT_DEADLINE.set((scope.clock, min(until, scope.until)))
 
 
 _END: Final = object()

@@ -64,7 +64,8 @@ class Concurrency:
         self.queue = limits.queue
         self.active = 0
         self._line: OrderedDict[int, Waiter] = OrderedDict()
-        self._lock = threading.Lock()
+        # Re-entrant: a stream that the collector drops gives back what it holds, perhaps in a thread that is just in here.
+        self._lock = threading.RLock()
 
     @property
     def waiting(self) -> int:
@@ -105,7 +106,7 @@ class Concurrency:
 
     def reset_lock(self) -> None:
         """Forgets in a forked child what the parent's threads held."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._line.clear()
         self.active = 0
 
@@ -122,7 +123,7 @@ class Pace:
         self._next_request = float("-inf")
         self._next_token = float("-inf")
         self.held_until = float("-inf")
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     @property
     def counts(self) -> bool:
@@ -160,4 +161,4 @@ class Pace:
 
     def reset_lock(self) -> None:
         """Replaces the lock in a forked child, where another thread may have held it."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()

@@ -10,8 +10,9 @@ Source: M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 201
 from __future__ import annotations
 
 import inspect
+import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Final, Literal, final
 
 from resilient_ai.core.failure import FailureKind, Verdict
 from resilient_ai.errors import ConfigError
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from resilient_ai.core.clock import Random
 
+_log: Final = logging.getLogger("resilient_ai")
 ATTEMPTS: Final = 3
 """One try and two retries, what both large SDKs do."""
 BASE_SECONDS: Final = 0.5
@@ -138,7 +140,7 @@ class Strategies:
 
     def wants_retry(self) -> bool:
         """The custom predicate agrees to another attempt (True without one)."""
-        return self._retry.retry is None or self._state is None or bool(self._retry.retry(self._state))
+        return bool(self._answer("retry", default=True))
 
     def stops(self, failures: int, verdict: Verdict) -> bool:
         """No further attempt is allowed by count or by the custom stop."""
@@ -147,23 +149,34 @@ class Strategies:
         most = MEANINGS[verdict.kind].max_retries
         if most is not None and failures > most:
             return True
-        if self._retry.stop is None or self._state is None:
-            return failures >= self._retry.attempts
-        return bool(self._retry.stop(self._state))
+        return bool(self._answer("stop", default=failures >= self._retry.attempts))
 
     def wait(self, failures: int, verdict: Verdict, chance: Random) -> float:
         """Seconds to pause before the next attempt. A hint overrides every strategy."""
         retry = self._retry
         if verdict.retry_after is not None:
             pause = retry.after_hint(verdict.retry_after, chance)
-        elif retry.wait is not None and self._state is not None:
-            pause = max(0.0, float(retry.wait(self._state)))
         else:
-            pause = retry.backoff(failures, verdict.kind, chance)
+            pause = max(
+                0.0, float(self._answer("wait", default=retry.backoff(failures, verdict.kind, chance)))
+            )
         if self._state is not None:
             self._state.upcoming_sleep = pause
         self._slept += pause
         return pause
+
+    def _answer(self, name: Literal["wait", "stop", "retry"], *, default: float) -> float:
+        """What the custom strategy `name` says; `default` without one, or where it raises: a strategy must not break the call."""
+        strategy = getattr(self._retry, name)
+        if strategy is None or self._state is None:
+            return default
+        try:
+            return float(strategy(self._state))
+        except Exception as error:  # noqa: BLE001 - foreign code, whatever it raises
+            _log.warning(
+                "the tenacity strategy %s raised %s; the built-in rule is used", name, type(error).__name__
+            )
+            return default
 
     def forget(self) -> None:
         """Drops the last exception, so that no frame of an attempt outlives the call."""

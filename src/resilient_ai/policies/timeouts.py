@@ -43,9 +43,9 @@ class Timeouts:
     def __post_init__(self) -> None:
         for one in fields(self):
             value = getattr(self, one.name)
-            if not value > 0:
+            if not 0 < value < float("inf"):
                 raise ConfigError(
-                    f"Timeouts.{one.name} is {value!r}; it must be a number of seconds above 0."
+                    f"Timeouts.{one.name} is {value!r}; it must be a finite number of seconds above 0."
                 )
 
     @property

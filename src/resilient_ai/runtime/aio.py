@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import types
 from collections.abc import Coroutine, Generator
-from typing import TypeVar, final
+from typing import Final, TypeVar, final
 
 from resilient_ai.core.clock import Clock
 from resilient_ai.core.deadline import AttemptTimeout
 
 T = TypeVar("T")
+
+BLOCKED_SECONDS: Final = 0.05
+"""A timer this late means that something held up the loop; an idle one is late by a millisecond."""
+GRACE_SECONDS: Final = 0.02
+"""Then given to an answer that may have come meanwhile: some turns of the loop."""
 
 
 @final
@@ -59,6 +65,19 @@ def _begun(work: Coroutine[object, object, T], awaited: object) -> Generator[obj
             return (yield from rest)
 
 
+def _time_is_up(loop: asyncio.AbstractEventLoop, when: float, scope: asyncio.Timeout) -> None:
+    """Ends `scope` now, or a little later if the loop itself was late: what came while it stood still is not read yet."""
+    if loop.time() - when > BLOCKED_SECONDS:
+        loop.call_later(GRACE_SECONDS, _end, scope)
+    else:
+        _end(scope)
+
+
+def _end(scope: asyncio.Timeout) -> None:
+    with contextlib.suppress(RuntimeError):  # it was left in the meantime
+        scope.reschedule(0.0)
+
+
 @final
 class AioDriver:
     """Runs the orchestrator in the current task of an asyncio loop. Stateless but for its clock; shared by all tasks."""
@@ -81,7 +100,10 @@ class AioDriver:
         except StopIteration as stop:
             value: T = stop.value
             return value
-        scope = asyncio.timeout(until - self.clock.now())
+        loop = asyncio.get_running_loop()
+        when = loop.time() + until - self.clock.now()
+        scope = asyncio.timeout(None)
+        timer = loop.call_at(when, _time_is_up, loop, when, scope)
         try:
             async with scope:
                 return await _begun(work, awaited)
@@ -89,6 +111,8 @@ class AioDriver:
             if scope.expired():
                 raise AttemptTimeout from error
             raise
+        finally:
+            timer.cancel()
 
     def place(self) -> _Place:
         return _Place(self.clock)

@@ -74,6 +74,7 @@ async def go_on(
         Exception: As for `run`.
     """
     clock = driver.clock
+    ended: Ended | None = None
     reply: Reply | None = None
     try:
         try:
@@ -99,7 +100,11 @@ async def go_on(
     if step.error is not None or reply is None:
         failure = step.error or AssertionError("a call without an answer and without an error")
         closed(call, driver, failure)
-        raise failure
+        try:
+            raise failure
+        finally:
+            # The error holds this frame: were the frame to hold the error, both and the prompt would live until a collection.
+            del failure, step, ended
     return with_outcome(reply, call.finish(clock.now(), clock.wall(), None, reply))
 
 
@@ -157,8 +162,10 @@ async def enter(call: Call, driver: Driver, places: Concurrency) -> None:
 
 def closed(call: Call, driver: Driver, error: Exception) -> Outcome:
     """Closes the history of a call that ends with `error`, and attaches it there."""
+    around = call.around
     outcome = call.finish(driver.clock.now(), driver.clock.wall(), error_type(error, call), None)
-    bare(error)
+    bare(error, around)
+    call.endings.clear()  # whoever holds the call would hold the errors, and they the call by their tracebacks
     attach(error, outcome, note=not isinstance(error, ResilientError) or isinstance(error, ModelError))
     return outcome
 

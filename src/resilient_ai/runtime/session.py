@@ -48,11 +48,13 @@ class Session:
     __slots__ = (
         "_ask",
         "_assembly",
+        "_away",
         "_call",
         "_check",
         "_chunks",
         "_driver",
         "_first_content",
+        "_handed",
         "_interrupted",
         "_judge",
         "_last_content",
@@ -91,6 +93,9 @@ class Session:
         self._chunks = 0
         self._first_content: float | None = None
         self._last_content = 0.0
+        self._handed = 0.0
+        self._away = 0.0
+        """Seconds of this attempt in which the caller did not ask for more, after its first content."""
         self._interrupted = False
         self._placed = False
         self._state = "new"
@@ -187,6 +192,8 @@ class Session:
     async def _fill(self) -> None:
         """Reads until a chunk is ready or the stream has ended."""
         asked = self._driver.clock.now()
+        if self._first_content is not None:
+            self._away += asked - self._handed
         while not self._ready and self._state == "open":
             if self._source is None:
                 await self._advance()
@@ -204,7 +211,11 @@ class Session:
             await self._open(step)
         elif type(step) is Done:
             if step.error is not None:
-                raise step.error
+                self._step = None
+                try:
+                    raise step.error
+                finally:
+                    del step  # the error holds this frame, which must not hold the error
             self._complete()
 
     async def _open(self, step: Ask) -> None:
@@ -212,6 +223,7 @@ class Session:
         self._ask = step
         self._scope = scope
         self._first_content = None
+        self._away = 0.0
         self._chunks = 0
         if self._assembly is None or self._on_interrupt != "continue" or not self._call.committed:
             self._assembly = ReplyBuilder(step.hop.name)
@@ -246,7 +258,9 @@ class Session:
         until = step.until
         if self._call.committed and self._on_interrupt == "raise":
             # Nobody behind will be asked any more: the time kept for them is free.
-            until = min(self._call.until, step.started + step.hop.timeouts.attempt)
+            # And so is the time the caller took: the attempt's clock is the provider's.
+            until = min(self._call.until, step.started + step.hop.timeouts.attempt + self._away)
+            scope.until = until
         if self._first_content is None:
             bound, phase = step.started + scope.first_token, "first_token"
         else:
@@ -259,7 +273,7 @@ class Session:
         assembly = self._assembly
         if assembly is None:
             raise AssertionError("chunks without an answer to put them in")
-        now = self._driver.clock.now()
+        now = self._handed = self._driver.clock.now()
         for chunk in chunks:
             assembly.add(chunk)
             if chunk.has_content:
@@ -301,7 +315,14 @@ class Session:
         now = self._driver.clock.now()
         self._call.commit(now)
         self._step = self._call.settle(
-            Ended(reply=reply, first_content=self._first_content, chunks=self._chunks, notes=scope.notes), now
+            Ended(
+                reply=reply,
+                first_content=self._first_content,
+                chunks=self._chunks,
+                away=self._away,
+                notes=scope.notes,
+            ),
+            now,
         )
 
     def _settle(self, ended: Ended) -> None:
@@ -347,14 +368,16 @@ class Session:
             finally:
                 self._leave(FailureKind.CANCELLED.value)
             return
-        await self._close_source()
-        if isinstance(error, ResilientError) or self._call.endings:
-            outcome = closed(self._call, self._driver, error)
-            if self.reply is not None:
-                self.reply = with_outcome(self.reply, outcome)
-            self._free()
-        else:
-            self._leave("_OTHER")
+        try:
+            await self._close_source()
+        finally:
+            if isinstance(error, ResilientError) or self._call.endings:
+                outcome = closed(self._call, self._driver, error)
+                if self.reply is not None:
+                    self.reply = with_outcome(self.reply, outcome)
+                self._free()
+            else:
+                self._leave("_OTHER")
 
     def _leave(self, error: str | None) -> None:
         """Gives the permit back as neutral and closes the history with what came."""

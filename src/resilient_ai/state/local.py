@@ -41,6 +41,7 @@ class ModelState:
     def reset_locks(self) -> None:
         """Makes the state usable in a forked child."""
         self.breaker.reset_lock()
+        self.mirror.reset_lock()
         self.budget.reset_lock()
         self.pace.reset_lock()
         self.latency.reset_lock()

@@ -114,12 +114,12 @@ def test_giving_up_after_being_woken_passes_the_place_on() -> None:
 def test_latency_is_believed_after_ten_answers_and_follows_a_change() -> None:
     latency = Latency()
     for _ in range(9):
-        latency.record(1.0)
+        latency.record(1.0, 0.0)
     before = latency.p95
-    latency.record(1.0)
+    latency.record(1.0, 0.0)
     assert (before, latency.p50, latency.p95) == (None, 1.0, 1.0)
     for _ in range(200):
-        latency.record(3.0)
+        latency.record(3.0, 0.0)
     assert latency.p50 == 3.0
 
 

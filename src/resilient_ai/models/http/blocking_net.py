@@ -98,9 +98,8 @@ class ClampedBackend:
         local_address: str | None = None,
         socket_options: Iterable[tuple[int, int, int]] | None = None,
     ) -> ClampedStream:
-        source = None if local_address is None else (local_address, 0)
         try:
-            connected = socket.create_connection((host, port), _least(timeout, connect_seconds()), source)
+            connected = _connected(host, port, _least(timeout, connect_seconds()), local_address)
         except TimeoutError as error:
             raise AttemptTimeout("connect", sent=False) from error
         for option in (_NO_DELAY, *(socket_options or ())):
@@ -129,6 +128,41 @@ class ClampedBackend:
 
     def sleep(self, seconds: float) -> None:
         raise NotImplementedError("retries belong to the policy, not to the connection pool")
+
+
+def _connected(host: str, port: int, seconds: float | None, local_address: str | None) -> socket.socket:
+    """A connection to the first address of `host` that accepts one, within `seconds` for all of them together.
+
+    `socket.create_connection` allows its timeout to each address: a name with eight of them would take eight times as long.
+
+    Raises:
+        OSError: What the last address said.
+    """
+    failure: OSError | None = None
+    found = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
+    for index, (family, kind, protocol, _, address) in enumerate(found):
+        connected: socket.socket | None = None
+        try:
+            connected = socket.socket(family, kind, protocol)
+            if seconds is not None:
+                connected.settimeout(_least(seconds / (len(found) - index), remaining()))
+            if local_address is not None:
+                connected.bind((local_address, 0))
+            connected.connect(address)
+        except OSError as error:
+            if connected is not None:
+                connected.close()
+            failure = error
+        except BaseException:
+            if connected is not None:
+                connected.close()
+            raise
+        else:
+            return connected
+    try:
+        raise failure or OSError("the name has no address")
+    finally:
+        del failure
 
 
 def _least(one: float | None, other: float | None) -> float | None:

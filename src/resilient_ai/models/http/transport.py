@@ -366,6 +366,9 @@ class Transport:
         loop = asyncio.get_running_loop()
         pool = self._pools.get(loop)
         if pool is None:
+            # Idle connections hold their loop, so the weak table alone would keep both for ever.
+            for known in [known for known in list(self._pools) if known.is_closed()]:
+                self._pools.pop(known, None)
             pool = self._pools[loop] = make_pool(
                 asynchronous=True, scheme=self._scheme, host=self.host, uds=self._uds, backend=AioBackend()
             )

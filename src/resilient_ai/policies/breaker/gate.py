@@ -68,7 +68,8 @@ class Gate:
     def __init__(self, options: Breaker) -> None:
         self.options = options
         self.state: BreakerStateName = "closed" if options.enabled else "disabled"
-        self._lock = threading.Lock()
+        # Re-entrant: a stream that the collector drops gives back what it holds, perhaps in a thread that is just in here.
+        self._lock = threading.RLock()
         self._window = Window(options.window)
         self._consecutive = 0
         self._epoch = 0
@@ -188,7 +189,7 @@ class Gate:
 
     def reset_lock(self) -> None:
         """Forgets in a forked child the parent's probes, and the lock one of its threads may have held."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._probes.clear()
 
     def _count_failure(

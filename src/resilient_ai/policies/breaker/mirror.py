@@ -68,7 +68,18 @@ class Mirror:
             if self._running:
                 return
             self._running = True
-        threading.Thread(target=self._drain, name="resilient-ai-breaker-storage", daemon=True).start()
+        try:
+            threading.Thread(target=self._drain, name="resilient-ai-breaker-storage", daemon=True).start()
+        except (
+            RuntimeError
+        ):  # no thread to be had, or the interpreter is on its way out: the next change tries again
+            with self._lock:
+                self._running = False
+
+    def reset_lock(self) -> None:
+        """Makes it usable in a forked child, where the writing thread does not exist."""
+        self._lock = threading.Lock()
+        self._running = False
 
     def _drain(self) -> None:
         while True:
