@@ -37,7 +37,7 @@ from resilient_ai.adopt.wire_faults import says_nothing, sdk_error, typed
 from resilient_ai.core.deadline import AttemptTimeout
 from resilient_ai.engine.endings import attach
 from resilient_ai.engine.steps import Pause
-from resilient_ai.errors import CallError
+from resilient_ai.errors import AllModelsFailed, CallError
 from resilient_ai.history import outcome_of, remember
 from resilient_ai.messages import Reply
 from resilient_ai.models.wire import Malformed, WireError
@@ -146,6 +146,7 @@ class Passage:
             raise
         finally:
             CURRENT.reset(token)
+            self._told = None  # its traceback holds this call
 
     async def _through_the_sdk(self) -> tuple[bool, Any]:
         """Whether the SDK's loop answered, and its result."""
@@ -268,6 +269,8 @@ class Passage:
         Args:
             arguments: Those of the SDK's `_process_response`.
         """
+        if not arguments["response"].is_success:
+            return await self._sdk.made(arguments)  # for middleware; the loop comes back to its status
         if self._capturing:
             self._captured = arguments
             if getattr(self._sdk.client, "_middleware", None):
@@ -514,8 +517,8 @@ class Passage:
         if raised is not None and raised is error:
             return error
         if raised is None or self._at.call.committed:
-            own = next((ending.error for ending in self._at.call.endings if ending.hop.index == 0), error)
-            own = error if self._at.call.committed else own
+            # The first member is what became of the client's own provider.
+            own = error.exceptions[0] if isinstance(error, AllModelsFailed) else error
             response = None if self._captured is None else self._captured["response"]
             raised = sdk_error(self._sdk.module, own, self._request, response)
         outcome = outcome_of(error)

@@ -114,4 +114,9 @@ def says_nothing(reply: Reply) -> bool:
     if not isinstance(reply.raw, Mapping):
         return False
     choices: Any = cast("Mapping[str, Any]", reply.raw).get("choices") or ()
-    return bool(choices) and all((choice.get("message") or {}).get("content") is None for choice in choices)
+    return bool(choices) and all(_without_content(choice) for choice in choices)
+
+
+def _without_content(choice: Any) -> bool:
+    message = choice.get("message")
+    return not message or message.get("content") is None
