@@ -418,9 +418,9 @@ class ResilientModel:
         objects_to = _OBJECTIONS.intersection(self._plan.on)
         if output_type is None and not self._checks and not objects_to:
             return None
-        from resilient_ai.output import Expectation
+        from resilient_ai.output import expectation
 
-        return Expectation(output_type, self._checks, objects_to)
+        return expectation(output_type, self._checks, objects_to)
 
     def _call(
         self, request: Request, deadline: float | None, clock: Clock, operation: Literal["chat", "stream"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast, final
 
 from resilient_ai.core.failure import FailureKind, verdict_of
@@ -165,6 +166,28 @@ class Expectation:
 
     def _invalid(self, reply: Reply, problem: str, what: str) -> InvalidOutput:
         return InvalidOutput(f"the answer is not a valid {self._name}: {what}", draft=reply, problem=problem)
+
+
+@lru_cache(maxsize=64)
+def _kept(
+    output_type: object | None, checks: tuple[OutputCheck, ...], objects_to: frozenset[FailureKind]
+) -> Expectation:
+    return Expectation(output_type, checks, objects_to)
+
+
+def expectation(
+    output_type: object | None, checks: tuple[OutputCheck, ...], objects_to: frozenset[FailureKind]
+) -> Expectation:
+    """The expectation for these, made once: building a schema takes a millisecond, more than the rest of a call's bookkeeping.
+
+    Raises:
+        ConfigError: As for `Expectation`.
+    """
+    try:
+        hash((output_type, checks))
+    except TypeError:
+        return Expectation(output_type, checks, objects_to)
+    return _kept(output_type, checks, objects_to)
 
 
 _WRAPPED: Final = "value"

@@ -24,24 +24,24 @@ def made_quickly(cls: type[T]) -> type[T]:
     fields = [field for field in dataclasses.fields(cast("Any", cls)) if field.init]
     names = tuple(field.name for field in fields)
     blank = type(cls.__name__, (), {"__slots__": names})
-    scope: dict[str, Any] = {"_new": object.__new__, "_blank": blank, "GIVEN_NOTHING": _GIVEN_NOTHING}
+    scope: dict[str, Any] = {"_new": object.__new__, "_blank": blank, "_NOTHING": _GIVEN_NOTHING}
     parameters: list[str] = []
-    lines = ["self = _new(_blank)"]
+    lines = ["_self = _new(_blank)"]
     for field in fields:
         name = field.name
         if field.default is not dataclasses.MISSING:
-            scope[f"default_{name}"] = field.default
-            parameters.append(f"{name}=default_{name}")
+            scope[f"_default_{name}"] = field.default
+            parameters.append(f"{name}=_default_{name}")
         elif field.default_factory is not dataclasses.MISSING:
-            scope[f"make_{name}"] = field.default_factory
-            parameters.append(f"{name}=GIVEN_NOTHING")
-            lines.append(f"if {name} is GIVEN_NOTHING: {name} = make_{name}()")
+            scope[f"_make_{name}"] = field.default_factory
+            parameters.append(f"{name}=_NOTHING")
+            lines.append(f"if {name} is _NOTHING: {name} = _make_{name}()")
         else:
             parameters.append(name)
-        lines.append(f"self.{name} = {name}")
-    body = "\n    ".join([*lines, "self.__class__ = cls", "return self"])
+        lines.append(f"_self.{name} = {name}")
+    body = "\n    ".join([*lines, "_self.__class__ = _cls", "return _self"])
     # The same way the standard library writes a dataclass's constructor; nothing in it comes from outside the class body.
-    exec(f"def __new__(cls, {', '.join(parameters)}):\n    {body}", scope)  # noqa: S102
+    exec(f"def __new__(_cls, {', '.join(parameters)}):\n    {body}", scope)  # noqa: S102
     made = scope["__new__"]
     made.__qualname__ = f"{cls.__qualname__}.__new__"
     made.__annotations__ = {**cast("Any", cls).__init__.__annotations__, "return": None}

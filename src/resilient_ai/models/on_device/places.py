@@ -10,8 +10,9 @@ from resilient_ai.policies.limits import Concurrency, Limits
 from resilient_ai.runtime.aio import AioDriver
 from resilient_ai.runtime.blocking import BlockingDriver
 
-QUEUE: Final = 8
-"""Requests that may wait for a place. A local model is slow: a longer line only turns refusals into timeouts."""
+QUEUE: Final = 64
+"""Requests that may wait: at a few milliseconds each this is well under a second, and the last model of a chain must not turn away a burst
+of fallbacks that still has time. What does not fit its deadline leaves the line by itself."""
 
 
 class LineFull(Exception):
