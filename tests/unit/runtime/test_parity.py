@@ -114,7 +114,7 @@ def _rounded(events: list[Any]) -> list[Any]:
                 *(rounded(getattr(value, field.name)) for field in dataclasses.fields(value)),
             )
         if isinstance(value, tuple):
-            return tuple(rounded(item) for item in list[Any](value))
+            return tuple(rounded(item) for item in cast("Any", value))
         return repr(value) if hasattr(value, "messages") else value
 
     return [rounded(event) for event in events]
