@@ -10,7 +10,7 @@ from bench import clients, harness
 from bench.harness import Measure, Scenario
 from bench.server import Address
 
-CALLS: Final = 160
+CALLS: Final = 128
 AT_A_TIME: Final = 64
 THREADS: Final = 16
 OPENAI: Final = "openai SDK"

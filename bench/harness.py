@@ -28,7 +28,7 @@ from bench.server import Address
 Measure: TypeAlias = Callable[[Address], float]
 """Run in a child process: measures one contender, answers in the scenario's unit."""
 
-BURSTS: Final = 5
+BURSTS: Final = 3
 """Bursts a child measures after one to warm up; it reports their median."""
 CHILD_SECONDS: Final = 300.0
 

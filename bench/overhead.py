@@ -12,7 +12,7 @@ from bench import clients, harness
 from bench.harness import Measure, Scenario
 from bench.server import Address
 
-CALLS: Final = 160
+CALLS: Final = 128
 PLAIN: Final = "resilient_ai"
 
 

@@ -14,7 +14,7 @@ from bench import clients, harness
 from bench.harness import Scenario
 from bench.server import Address
 
-CALLS: Final = 2000
+CALLS: Final = 500
 BY_HAND: Final = "tenacity + pybreaker + timeout"
 _QUESTION: Final = "Where is my parcel?"
 _DEADLINE_SECONDS: Final = 120.0

@@ -12,7 +12,7 @@ from bench.server import Address
 
 DELTAS: Final = 1000
 """Long enough that what the call itself costs hardly shows in a delta."""
-STREAMS: Final = 3
+STREAMS: Final = 2
 OPENAI: Final = "openai SDK"
 
 
