@@ -261,3 +261,17 @@ def test_content_of_another_format_is_refused_by_its_field(codec: Codec) -> None
 def test_a_system_turn_keeps_its_role(codec: Codec) -> None:
     request = Request((Message("system", (Text("Be brief."),)), Message("user", (Text("Hi"),))))
     assert hop(codec, request).messages == request.messages
+
+
+def test_marks_for_the_cache_are_left_behind_without_a_word() -> None:
+    mark: JSON = {"type": "ephemeral"}
+    body: dict[str, JSON] = {
+        "max_tokens": 9,
+        "cache_control": mark,
+        "messages": [{"role": "user", "content": [{"type": "text", "text": "Hi", "cache_control": mark}]}],
+    }
+    for codec in CODECS:
+        request = Anthropic().decode_request(body)
+        sent = codec.encode_request(request, model="m", stream=False)
+        assert sent.dropped == ()
+        assert (b"ephemeral" in sent.body) == (codec.format == "anthropic")

@@ -20,11 +20,6 @@ REDACTED: Final = "redacted_thinking"
 CALL_STATE_FIELDS: Final = ("caller", "toolset_name")
 """Opaque state of a `ToolCall`: what made the call where it was not the model itself."""
 
-CACHE_CONTROL: Final = "cache_control"
-CACHE_HINTS: Final = "cache_control_at"
-"""Field of `Request.extra`: where the prompt is to be cut for the cache, by `message.part` or `tools.name`. It changes what an
-answer costs, not what it says, and means nothing to any other format."""
-
 TOOL_OPTIONS: Final = "tool_options"
 """Field of `Request.extra`: by the name of a tool, what tunes it in this format only."""
 

@@ -26,8 +26,6 @@ from resilient_ai.messages import (
 )
 from resilient_ai.models.wire import Malformed
 from resilient_ai.models.wire.anthropic.names import (
-    CACHE_CONTROL,
-    CACHE_HINTS,
     CALL_STATE_FIELDS,
     FORMAT,
     REDACTED,
@@ -35,6 +33,7 @@ from resilient_ai.models.wire.anthropic.names import (
     TOOL_OPTIONS,
 )
 from resilient_ai.models.wire.arguments import text_of
+from resilient_ai.models.wire.hints import CACHE_CONTROL, CACHE_HINTS
 from resilient_ai.models.wire.shape import (
     boolean,
     integer,

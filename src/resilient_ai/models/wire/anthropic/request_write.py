@@ -27,8 +27,6 @@ from resilient_ai.messages import (
 from resilient_ai.models.wire import Encoded, Malformed, Unportable
 from resilient_ai.models.wire.anthropic.call_ids import CallIds
 from resilient_ai.models.wire.anthropic.names import (
-    CACHE_CONTROL,
-    CACHE_HINTS,
     CALL_STATE_FIELDS,
     FORMAT,
     REDACTED,
@@ -39,6 +37,7 @@ from resilient_ai.models.wire.anthropic.names import (
 )
 from resilient_ai.models.wire.anthropic.schema import closed_schema
 from resilient_ai.models.wire.arguments import object_of
+from resilient_ai.models.wire.hints import CACHE_CONTROL, CACHE_HINTS, lost
 from resilient_ai.models.wire.jsonbody import encode
 
 _Fields = dict[str, JSON]
@@ -53,7 +52,7 @@ def encode_request(request: Request, *, model: str, stream: bool, default_max_to
     extra = dict(request.extra) if own else {}
     hints = _object(extra.pop(CACHE_HINTS, None))
     options = _object(extra.pop(TOOL_OPTIONS, None))
-    dropped: list[str] = [] if own else sorted(request.extra.keys() - {CACHE_HINTS, CACHE_CONTROL})
+    dropped: list[str] = [] if own else lost(request.extra)
 
     talk = _Conversation(hints)
     for index, message in enumerate(request.messages):

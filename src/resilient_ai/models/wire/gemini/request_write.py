@@ -46,6 +46,7 @@ from resilient_ai.models.wire.gemini.parts import (
 )
 from resilient_ai.models.wire.gemini.schema import known_schema
 from resilient_ai.models.wire.gemini.spelling import camel
+from resilient_ai.models.wire.hints import lost
 from resilient_ai.models.wire.jsonbody import encode
 
 _TOP_LEVEL: Final = frozenset(
@@ -69,7 +70,7 @@ def encode_request(request: Request, *, model: str) -> Encoded:
     own = request.extra_format in (None, FORMAT)
     extra = dict(camel(request.extra)) if own else {}
     options = extra.pop(TOOL_OPTIONS, None)
-    dropped: list[str] = [] if own else sorted(request.extra)
+    dropped: list[str] = [] if own else lost(request.extra)
     talk = _Conversation(signed=needs_signatures(model))
     for index, message in enumerate(request.messages):
         talk.add(message, f"messages[{index}]")

@@ -18,6 +18,7 @@ from resilient_ai.messages import (
     ToolResult,
 )
 from resilient_ai.models.wire import Encoded, Malformed, Unportable
+from resilient_ai.models.wire.hints import lost
 from resilient_ai.models.wire.jsonbody import JSONObject, encode
 from resilient_ai.models.wire.ollama.names import FORMAT, THINKING
 from resilient_ai.models.wire.ollama.reply import written_call
@@ -60,7 +61,7 @@ def encode_request(
         dropped.append("reasoning_effort")  # a model that cannot think refuses to be told to
     options = _options(request, num_ctx)
     if request.extra_format not in (None, FORMAT):
-        dropped += sorted(request.extra)
+        dropped += lost(request.extra)
     else:
         _add_extra(request.extra, body, options)
     if options:

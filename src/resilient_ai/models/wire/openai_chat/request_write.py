@@ -18,6 +18,7 @@ from resilient_ai.messages import (
     ToolResult,
 )
 from resilient_ai.models.wire import Encoded, Malformed, Unportable
+from resilient_ai.models.wire.hints import lost
 from resilient_ai.models.wire.images import url_of_image
 from resilient_ai.models.wire.jsonbody import encode
 from resilient_ai.models.wire.openai_chat.names import (
@@ -79,7 +80,7 @@ def _write_parameters(request: Request, body: _Fields, max_tokens_field: str) ->
 def _add_extra(request: Request, body: _Fields) -> tuple[str, ...]:
     """Adds the request's own parameters, or names them as dropped where they belong to another format."""
     if request.extra_format not in (None, FORMAT):
-        return tuple(sorted(request.extra))
+        return tuple(lost(request.extra))
     for name, value in request.extra.items():
         tools = body.get("tools")
         if name == "tools" and isinstance(tools, list) and isinstance(value, (list, tuple)):

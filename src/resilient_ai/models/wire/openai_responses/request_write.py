@@ -18,6 +18,7 @@ from resilient_ai.messages import (
     ToolResult,
 )
 from resilient_ai.models.wire import Encoded, Malformed, Unportable
+from resilient_ai.models.wire.hints import lost
 from resilient_ai.models.wire.images import url_of_image
 from resilient_ai.models.wire.jsonbody import encode
 from resilient_ai.models.wire.openai_responses.names import CALL_STATE_FIELDS, FORMAT, REASONING_ITEM
@@ -89,7 +90,7 @@ def _write_parameters(request: Request, body: _Fields) -> list[str]:
 def _add_extra(request: Request, body: _Fields) -> list[str]:
     """Adds the request's own parameters, or names them as dropped where they belong to another format."""
     if request.extra_format not in (None, FORMAT):
-        return sorted(request.extra)
+        return lost(request.extra)
     for name, value in request.extra.items():
         present = body.get(name)
         if isinstance(present, list) and isinstance(value, (list, tuple)):
