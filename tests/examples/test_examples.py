@@ -13,7 +13,7 @@ import pytest
 from resilient_ai.testing import block_real_calls
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-NEEDS = {"fastapi_service.py": "fastapi", "quickstart.py": "openai"}
+NEEDS = {"fastapi_service.py": "fastapi", "quickstart.py": "openai", "wrap_existing_client.py": "openai"}
 """What an example shows beside this library."""
 
 
