@@ -107,6 +107,11 @@ def _alert(burn: Burn, terms: Terms) -> Alert:
         by=_BY,
     )
     long, short = promql.span(burn.long), promql.span(burn.short)
+    more, often = (
+        ("more than", "more often than")
+        if burn.factor == 1
+        else (f"{burn.factor:g} times what", f"{burn.factor:g} times as often as")
+    )
     return Alert(
         name=f"ResilientAIErrorBudgetBurn{long}",
         expression=(
@@ -116,10 +121,10 @@ def _alert(burn: Burn, terms: Terms) -> Alert:
         severity=burn.severity,
         labels=_BY,
         summary=(
-            f"{{job}}: {{value}} of the calls of chain {{chain}} failed in {long}, {burn.factor:g} times what the objective allows"
+            f"{{job}}: {{value}} of the calls of chain {{chain}} failed in {long}, {more} the objective allows"
         ),
         means=(
-            f"Calls of a chain fail {burn.factor:g} times as often as an objective of {terms.slo * 100:g} % allows, over {long} and "
+            f"Calls of a chain fail {often} an objective of {terms.slo * 100:g} % allows, over {long} and "
             f"still over the last {short}: {burn.spent}. Users get errors: neither the first model nor any behind it answered "
             "in time. Calls that their caller left, and requests no model could answer, are not counted."
         ),
@@ -160,7 +165,7 @@ def _alert(burn: Burn, terms: Terms) -> Alert:
             f"somebody hears of it. Fewer than {MIN_FAILURES} failures in {long} are never an alert."
         ),
         firing=_burning(burn, threshold),
-        silent=_recovered(burn, threshold),
+        silent=(_recovered(burn, threshold), _too_few()),
     )
 
 
@@ -204,4 +209,12 @@ def _recovered(burn: Burn, threshold: float) -> Case:
         "every call failed for a while, and all is well since",
         _calls(counting((0, outage), (1000, clean)), counting((1000, outage), (0, clean))),
         outage + clean,
+    )
+
+
+def _too_few() -> Case:
+    return Case(
+        "four calls in a quiet night, and all of them failed",
+        _calls(counting((0, 6)), counting((1, MIN_FAILURES - 1), (0, 2))),
+        5,
     )

@@ -48,7 +48,7 @@ def tests_text(terms: Terms) -> str:
     """The rules' tests, for `promtool test rules`: every alert firing, and silent where it is a near thing."""
     tests: list[Plain] = []
     for alert in alerts(terms):
-        tests += [_test(alert, alert.firing, terms), _test(alert, alert.silent, terms)]
+        tests += [_test(alert, case, terms) for case in (alert.firing, *alert.silent)]
     document: Plain = {"rule_files": [RULES_FILE], "evaluation_interval": "1m", "tests": tests}
     return yaml_text(document, head=_WRITTEN_BY)
 

@@ -7,6 +7,7 @@ from typing import Final
 from resilient_ai.core.failure import MEANINGS, FailureKind
 from resilient_ai.operate import promql
 from resilient_ai.operate.rules import (
+    DAY,
     HOUR,
     MINUTE,
     Alert,
@@ -60,7 +61,9 @@ def _authentication(terms: Terms) -> Alert:
     refused = promql.equal(names.ERROR_TYPE, FailureKind.AUTHENTICATION.value)
     return Alert(
         name="ResilientAIAuthenticationFailing",
-        expression=promql.grown(names.METRIC_ALERTS, refused, over=terms.span(_RARE), by=_WHO),
+        expression=promql.grown(
+            names.METRIC_ALERTS, refused, over=terms.span(_RARE), known_for=terms.span(DAY), by=_WHO
+        ),
         hold=0,
         severity="page",
         labels=_WHO,
@@ -91,10 +94,17 @@ def _authentication(terms: Terms) -> Alert:
             25,
             MODEL_FIRES,
         ),
-        silent=Case(
-            "the key was mended an hour ago",
-            (operator_wanted("authentication", counting((1, 5), (0, 70))),),
-            70,
+        silent=(
+            Case(
+                "the key was mended an hour ago",
+                (operator_wanted("authentication", counting((1, 5), (0, 70))),),
+                70,
+            ),
+            Case(
+                "nothing was scraped for half an hour, and the count is of before",
+                (operator_wanted("authentication", "5+0x20 _x30 5+0x10"),),
+                55,
+            ),
         ),
     )
 
@@ -109,7 +119,11 @@ def _needs_operator(terms: Terms) -> Alert:
     return Alert(
         name="ResilientAINeedsOperator",
         expression=promql.grown(
-            names.METRIC_ALERTS, promql.among(names.ERROR_TYPE, kinds), over=terms.span(_RARE), by=by
+            names.METRIC_ALERTS,
+            promql.among(names.ERROR_TYPE, kinds),
+            over=terms.span(_RARE),
+            known_for=terms.span(DAY),
+            by=by,
         ),
         hold=0,
         severity="ticket",
@@ -134,10 +148,12 @@ def _needs_operator(terms: Terms) -> Alert:
             24,
             {**MODEL_FIRES, names.ERROR_TYPE: "quota_exhausted"},
         ),
-        silent=Case(
-            "a refused key, which has an alert of its own",
-            (operator_wanted("authentication", counting((0, 20), (1, 5))),),
-            24,
+        silent=(
+            Case(
+                "a refused key, which has an alert of its own",
+                (operator_wanted("authentication", counting((0, 20), (1, 5))),),
+                24,
+            ),
         ),
     )
 
@@ -173,22 +189,27 @@ def _invalid_output() -> Alert:
         ),
         tune="Set it to twice the share you see in a good week.",
         firing=Case(
-            "a third of the answers do not fit",
+            "a third of the answers do not fit, while most attempts have no answer at all",
             (
                 feed(names.METRIC_ATTEMPTS, counting((20, 60)), {**MODEL, names.OUTCOME: "answered"}),
+                feed(names.METRIC_ATTEMPTS, counting((90, 60)), failing("server_error", outcome="next")),
                 feed(names.METRIC_ATTEMPTS, counting((10, 60)), failing("invalid_output", outcome="re-ask")),
             ),
             55,
             MODEL_FIRES,
             value=1 / 3,
         ),
-        silent=Case(
-            "most attempts fail, and the few answers fit",
-            (
-                feed(names.METRIC_ATTEMPTS, counting((10, 60)), {**MODEL, names.OUTCOME: "answered"}),
-                feed(names.METRIC_ATTEMPTS, counting((1, 60)), failing("invalid_output", outcome="re-ask")),
-                feed(names.METRIC_ATTEMPTS, counting((90, 60)), failing("server_error", outcome="next")),
+        silent=(
+            Case(
+                "most attempts fail, and the few answers fit",
+                (
+                    feed(names.METRIC_ATTEMPTS, counting((10, 60)), {**MODEL, names.OUTCOME: "answered"}),
+                    feed(
+                        names.METRIC_ATTEMPTS, counting((1, 60)), failing("invalid_output", outcome="re-ask")
+                    ),
+                    feed(names.METRIC_ATTEMPTS, counting((90, 60)), failing("server_error", outcome="next")),
+                ),
+                55,
             ),
-            55,
         ),
     )

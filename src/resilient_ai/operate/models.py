@@ -136,10 +136,12 @@ def _degraded() -> Alert:
             {promql.JOB: JOB_OF_CASES, names.CHAIN: "support"},
             value=0.2,
         ),
-        silent=Case(
-            "one single call of a quiet chain was degraded",
-            answers(counting((0.1, 30)), counting((0, 9), (1, 1), (0, 20))),
-            16,
+        silent=(
+            Case(
+                "one single call of a quiet chain was degraded",
+                answers(counting((0.1, 30)), counting((0, 9), (1, 1), (0, 20))),
+                13,
+            ),
         ),
     )
 
@@ -197,14 +199,16 @@ def _breaker_open(terms: Terms) -> Alert:
             16,
             MODEL_FIRES,
         ),
-        silent=Case(
-            "the breaker has been open since the last call, an hour ago",
-            (
-                *breaker(staying((1, 61)), staying((0, 61))),
-                feed(names.METRIC_BREAKER_REJECTIONS, counting((30, 3), (0, 58)), MODEL),
-                feed(names.METRIC_ATTEMPTS, counting((5, 2), (0, 59)), failing("server_error")),
+        silent=(
+            Case(
+                "the breaker has been open since the last call, an hour ago",
+                (
+                    *breaker(staying((1, 61)), staying((0, 61))),
+                    feed(names.METRIC_BREAKER_REJECTIONS, counting((30, 3), (0, 58)), MODEL),
+                    feed(names.METRIC_ATTEMPTS, counting((5, 2), (0, 59)), failing("server_error")),
+                ),
+                60,
             ),
-            60,
         ),
     )
 
@@ -258,13 +262,15 @@ def _breaker_flapping(terms: Terms) -> Alert:
             50,
             MODEL_FIRES,
         ),
-        silent=Case(
-            "twelve processes see it open once",
-            tuple(
-                openings(counting((0, 10), (1, 1), (0, 60)), instance=f"10.0.0.{number}:9464")
-                for number in range(12)
+        silent=(
+            Case(
+                "twelve processes see it open once",
+                tuple(
+                    openings(counting((0, 10), (1, 1), (0, 60)), instance=f"10.0.0.{number}:9464")
+                    for number in range(12)
+                ),
+                50,
             ),
-            50,
         ),
     )
 
@@ -320,16 +326,19 @@ def _retries() -> Alert:
             MODEL_FIRES,
             value=2 / 3,
         ),
-        silent=Case(
-            "a burst of retries, over after three minutes",
-            (
-                feed(
-                    names.METRIC_ATTEMPTS,
-                    counting((0, 5), (90, 3), (0, 22)),
-                    failing("server_error", outcome="retry"),
+        silent=(
+            Case(
+                "a burst of retries among many answers, over after three minutes",
+                (
+                    feed(
+                        names.METRIC_ATTEMPTS,
+                        counting((0, 8), (90, 3), (0, 19)),
+                        failing("server_error", outcome="retry"),
+                    ),
+                    feed(names.METRIC_ATTEMPTS, counting((60, 30)), {**MODEL, names.OUTCOME: "answered"}),
+                    *turns(counting((60, 30))),
                 ),
-                *turns(counting((60, 30))),
+                14,
             ),
-            15,
         ),
     )

@@ -127,18 +127,19 @@ def increase(metric: str, *matches: Match, over: str, part: Part = "") -> str:
     return f"increase({select(metric, *matches, part=part, over=over)})"
 
 
-def grown(metric: str, *matches: Match, over: str, by: Iterable[str]) -> str:
+def grown(metric: str, *matches: Match, over: str, known_for: str, by: Iterable[str]) -> str:
     """The sums `by` labels that are larger than they were `over` ago, for counters of rare things.
 
     A counter that appears with its first count has not increased for `increase`, which needs two samples: the one failure
-    that matters would be missed. So a series that was not there before counts as well.
+    that matters would be missed. So a series that is new counts as well. It is not new if it was there at any time in the
+    `known_for` before: a Prometheus that was away for an hour must not tell old failures as news.
     Source: https://prometheus.io/docs/practices/instrumentation/#avoid-missing-metrics.
     """
     now = select(metric, *matches)
     kept = tuple(by)
     return (
         f"{summed(increase(metric, *matches, over=over), by=kept)} > 0\n"
-        f"or\n{summed(f'{now} unless {now} offset {over}', by=kept)} > 0"
+        f"or\n{summed(f'{now} unless last_over_time({now}[{known_for}] offset {over})', by=kept)} > 0"
     )
 
 

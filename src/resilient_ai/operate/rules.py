@@ -123,7 +123,7 @@ class Alert:
         ask: Queries to look further with, each with what it shows.
         tune: When to change it, and how.
         firing: Input on which it must fire.
-        silent: Input on which it must not: the nearest thing to `firing` that is no reason to wake anybody.
+        silent: Inputs on which it must not: the nearest things to `firing` that are no reason to wake anybody.
     """
 
     name: str
@@ -136,7 +136,7 @@ class Alert:
     steps: tuple[str, ...]
     tune: str
     firing: Case
-    silent: Case
+    silent: tuple[Case, ...]
     ask: tuple[tuple[str, str], ...] = field(default=())
 
     @property

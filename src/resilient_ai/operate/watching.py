@@ -6,6 +6,7 @@ from typing import Final
 
 from resilient_ai.operate import promql
 from resilient_ai.operate.rules import (
+    DAY,
     HOUR,
     MINUTE,
     Alert,
@@ -32,7 +33,9 @@ def watching_alerts(terms: Terms) -> Group:
 def _redaction(terms: Terms) -> Alert:
     return Alert(
         name="ResilientAIRedactionFailing",
-        expression=promql.grown(names.METRIC_REDACTION_ERRORS, over=terms.span(_RARE), by=()),
+        expression=promql.grown(
+            names.METRIC_REDACTION_ERRORS, over=terms.span(_RARE), known_for=terms.span(DAY), by=()
+        ),
         hold=0,
         severity="ticket",
         labels=(),
@@ -53,13 +56,15 @@ def _redaction(terms: Terms) -> Alert:
             25,
             {promql.JOB: JOB_OF_CASES},
         ),
-        silent=Case(
-            "the redactor finds much and fails on nothing",
-            (
-                feed(names.METRIC_REDACTION_ERRORS, counting((0, 40))),
-                feed(names.METRIC_REDACTIONS, counting((50, 40))),
+        silent=(
+            Case(
+                "the redactor finds much and fails on nothing",
+                (
+                    feed(names.METRIC_REDACTION_ERRORS, counting((0, 40))),
+                    feed(names.METRIC_REDACTIONS, counting((50, 40))),
+                ),
+                25,
             ),
-            25,
         ),
     )
 
@@ -68,7 +73,9 @@ def _observer(terms: Terms) -> Alert:
     by = (names.OBSERVER,)
     return Alert(
         name="ResilientAIObserverFailing",
-        expression=promql.grown(names.METRIC_OBSERVER_ERRORS, over=terms.span(_RARE), by=by),
+        expression=promql.grown(
+            names.METRIC_OBSERVER_ERRORS, over=terms.span(_RARE), known_for=terms.span(DAY), by=by
+        ),
         hold=0,
         severity="ticket",
         labels=by,
@@ -98,16 +105,18 @@ def _observer(terms: Terms) -> Alert:
             25,
             {promql.JOB: JOB_OF_CASES, names.OBSERVER: "shop.audit.Trail"},
         ),
-        silent=Case(
-            "it failed an hour ago and writes again",
-            (
-                feed(
-                    names.METRIC_OBSERVER_ERRORS,
-                    counting((2, 5), (0, 70)),
-                    {names.OBSERVER: "shop.audit.Trail"},
+        silent=(
+            Case(
+                "it failed an hour ago and writes again",
+                (
+                    feed(
+                        names.METRIC_OBSERVER_ERRORS,
+                        counting((2, 5), (0, 70)),
+                        {names.OBSERVER: "shop.audit.Trail"},
+                    ),
                 ),
+                70,
             ),
-            70,
         ),
     )
 
@@ -147,12 +156,14 @@ def _missing(terms: Terms) -> Alert:
             85,
             {promql.JOB: "desk"},
         ),
-        silent=Case(
-            "one of two processes of a job is restarted elsewhere",
-            (
-                feed(ALWAYS_THERE, "0+1x30 stale"),
-                feed(ALWAYS_THERE, "_x30 0+1x60", instance="10.0.0.2:9464"),
+        silent=(
+            Case(
+                "one of two processes of a job is restarted elsewhere",
+                (
+                    feed(ALWAYS_THERE, "0+1x30 stale"),
+                    feed(ALWAYS_THERE, "_x30 0+1x60", instance="10.0.0.2:9464"),
+                ),
+                85,
             ),
-            85,
         ),
     )

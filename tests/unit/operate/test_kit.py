@@ -35,6 +35,11 @@ def test_the_page_lists_the_alerts_there_are() -> None:
     assert in_step(page, Terms(), runbooks="../operations/runbooks") == page, MEND
 
 
+def test_the_page_counts_what_the_command_writes() -> None:
+    told = f"{len(files.alerts(Terms()))} alerts, {len(kit(Terms()))} files written to operations"
+    assert told in PAGE.read_text(encoding="utf-8")
+
+
 def test_a_page_without_a_place_for_the_list_is_refused() -> None:
     with pytest.raises(ValueError, match="no place for the list of alerts"):
         in_step("# Operations\n", Terms(), runbooks="runbooks")
