@@ -108,8 +108,7 @@ class FunctionChain:
 
     def _build(self) -> ResilientModel:
         settings = self._settings
-        named = getattr(self._function, "__qualname__", type(self._function).__name__)
-        policies: dict[str, Any] = {"name": settings.name or named}
+        policies: dict[str, Any] = {"name": settings.name or self._primary.name}
         if settings.from_file:
             file = settings.read()
             policies |= file.policies
@@ -188,6 +187,16 @@ class FunctionChain:
         """The call ended with `outcome`, where one is known."""
         if outcome is not None:
             self._remember(outcome)
+
+    def close(self) -> None:
+        """Closes the models, if any have been made."""
+        if self._model is not None:
+            self._model.close()
+
+    async def aclose(self) -> None:
+        """As `close`, without blocking the event loop."""
+        if self._model is not None:
+            await self._model.aclose()
 
     def last_outcome(self) -> Outcome | None:
         """How the last call of this context went."""

@@ -65,11 +65,11 @@ class Resilience:
 
     def close(self) -> None:
         """Closes the models among the fallbacks. The function can be called again."""
-        self._chain.model.close()
+        self._chain.close()
 
     async def aclose(self) -> None:
         """As `close`, and closes the asynchronous connections of the running loop."""
-        await self._chain.model.aclose()
+        await self._chain.aclose()
 
     def __repr__(self) -> str:
         return f"Resilience({self._chain.model!r})"
@@ -333,6 +333,8 @@ def _blocking(chain: FunctionChain) -> Callable[..., Any]:
         except Exception as error:
             chain.failed(made, error)
             raise
+        finally:
+            made.forget()
         return chain.returned(made, reply)
 
     return call
@@ -347,6 +349,8 @@ def _awaited(chain: FunctionChain) -> Callable[..., Any]:
         except Exception as error:
             chain.failed(made, error)
             raise
+        finally:
+            made.forget()
         return chain.returned(made, reply)
 
     return call
@@ -365,6 +369,7 @@ def _generated(chain: FunctionChain) -> Callable[..., Any]:
             chain.failed(made, error)
             raise
         finally:
+            made.forget()
             stream.close()
             chain.ended(stream.outcome)
         return made.value
@@ -385,6 +390,7 @@ def _generated_async(chain: FunctionChain) -> Callable[..., Any]:
             chain.failed(made, error)
             raise
         finally:
+            made.forget()
             await stream.aclose()
             chain.ended(stream.outcome)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 import itertools
 from collections.abc import Callable, Coroutine
@@ -35,6 +36,14 @@ def is_streaming(function: Callable[..., object]) -> bool:
     return inspect.isgeneratorfunction(called) or inspect.isasyncgenfunction(called)
 
 
+def name_of(function: Callable[..., object]) -> str:
+    """What `function` is called in telemetry: `Service.ask`, without the functions it was defined in."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    qualified = getattr(function, "__qualname__", type(function).__qualname__)
+    return qualified.rpartition("<locals>.")[2].strip("<>")
+
+
 def is_misuse(error: Exception) -> bool:
     """`error` was raised by the call itself: these arguments do not fit the function, and will not fit at the next attempt."""
     if not isinstance(error, TypeError):
@@ -56,7 +65,7 @@ class FunctionHop:
 
     def __init__(self, function: Callable[..., object]) -> None:
         self._function = function
-        self._name: str = getattr(function, "__name__", type(function).__name__)
+        self._name = name_of(function)
         self._key = f"decorated:{self._name}#{next(_serial)}"
         self._traits = Traits(typical_seconds=TYPICAL_SECONDS)
         self._asynchronous = is_asynchronous(function)

@@ -41,11 +41,13 @@ class Invocation:
         The engine strips exceptions of their tracebacks, because those of a model hold prompts in foreign frames. Here the frames are the
         caller's own function, and without them nobody finds the line that failed.
         """
-        failure, trace = self._failure, self._trace
-        # Kept any longer, traceback, frame and this object would hold each other.
-        self._failure = self._trace = None
+        failure = self._failure
         if failure is not None and (failure is error or failure is error.__cause__):
-            failure.__traceback__ = trace
+            failure.__traceback__ = self._trace
+
+    def forget(self) -> None:
+        """Lets go of the last failure: traceback, frame and this object would hold each other beyond the call."""
+        self._failure = self._trace = None
 
     def __repr__(self) -> str:
         return f"Invocation(<{len(self.args) + len(self.kwargs)} arguments>)"

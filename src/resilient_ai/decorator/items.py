@@ -70,9 +70,9 @@ class _Items:
 
     def abandon(self) -> None:
         with self._lock:
-            self._left = True
-            if self._busy:
-                return  # it runs in another thread, which closes it as soon as it comes back
+            left, self._left = self._left, True
+            if left or self._busy:
+                return  # being closed already; or it runs in another thread, which closes it as soon as it comes back
         self._close()
 
     def _next(self) -> object:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import copy
+import functools
+import gc
 import inspect
 import pickle
 import traceback
+import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -128,6 +131,38 @@ def test_the_exception_keeps_the_traceback_of_the_function(kind: Kind) -> None:
     assert "begin" in [frame.name for frame in traceback.extract_tb(caught.value.__traceback__)]
 
 
+class Held:
+    """Something big in the frame of a failed attempt."""
+
+
+@pytest.mark.parametrize("last", [None, Vendor("no")], ids=["answered", "failed"])
+def test_no_frame_of_an_attempt_outlives_the_call(last: Exception | None) -> None:
+    held: list[weakref.ref[Held]] = []
+
+    def fails() -> str:
+        big = Held()
+        held.append(weakref.ref(big))
+        if len(held) == 1:
+            raise ConnectionError
+        if last is not None:
+            raise last
+        return "ok"
+
+    function = resilient(retry=Retry(attempts=2, base=0, cap=0))(fails)
+    gc.disable()
+    try:
+        if last is None:
+            function()
+        else:
+            with pytest.raises(Vendor) as caught:
+                function()
+            last.__traceback__ = None
+            del caught
+        assert [reference() for reference in held] == [None, None]
+    finally:
+        gc.enable()
+
+
 def test_wrong_arguments_are_a_type_error_at_once_and_nobodys_failure(kind: Kind) -> None:
     functions = {one.__wrapped__.__name__: one.__wrapped__ for one in DECORATED}
     names = {
@@ -234,6 +269,18 @@ def test_a_decorated_function_is_named_in_telemetry_after_itself(kind: Kind) -> 
     kind.call(kind.decorated("a"))
     kind.call(kind.decorated("a", name="support"))
     assert [event.chain for event in kind.captured.of(events.CallStarted)] == ["scripted", "support"]
+
+
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [
+        (Vendor.with_traceback, "BaseException.with_traceback"),
+        (lambda: None, "lambda"),
+        (functools.partial(pow, 2), "pow"),
+    ],
+)
+def test_names_are_short_and_fit_every_record(function: Any, name: str) -> None:
+    assert resilient(function).resilience.health().models[0].model == name
 
 
 def test_a_blocking_function_that_returns_a_coroutine_is_refused() -> None:
