@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, final
 from urllib.parse import urlsplit
 
+from resilient_ai.core.model import Traits
 from resilient_ai.models.credential import Key, find_credential
 from resilient_ai.models.openai import bearer
 from resilient_ai.models.remote import RemoteModel
@@ -19,11 +20,12 @@ if TYPE_CHECKING:
 
 OLLAMA_URL: Final = "http://127.0.0.1:11434"
 _PORT: Final = 11434
+_LOOPBACK: Final = frozenset(("127.0.0.1", "localhost", "::1"))
 
 
 @final
 class OllamaModel(RemoteModel):
-    """A model behind Ollama.
+    """A model behind Ollama. One on this machine's own address counts as local: nothing leaves the device.
 
     Args:
         name: The model's name, with its tag.
@@ -59,11 +61,12 @@ class OllamaModel(RemoteModel):
         num_ctx: int | None = None,
         keep_alive: str | float | None = None,
     ) -> None:
+        address = base_url or _host(os.environ.get("OLLAMA_HOST", ""))
         super().__init__(
             name,
             provider=provider or "ollama",
             codec=Ollama(num_ctx=num_ctx, keep_alive=keep_alive),
-            base_url=base_url or _host(os.environ.get("OLLAMA_HOST", "")),
+            base_url=address,
             credential=find_credential(api_key, variables=(), required=False, provider="Ollama"),
             authorise=bearer,
             headers={header.lower(): value for header, value in (headers or {}).items()},
@@ -72,7 +75,16 @@ class OllamaModel(RemoteModel):
             data_classes=data_classes,
             timeouts=timeouts,
             price=price,
+            traits=Traits(local=_on_this_device(name, address)),
         )
+
+
+def _on_this_device(name: str, address: str) -> bool:
+    """Whether nothing leaves the device. Models of Ollama's cloud are reached through the local server, and run elsewhere.
+
+    Source: https://docs.ollama.com/cloud
+    """
+    return urlsplit(address).hostname in _LOOPBACK and not name.endswith(("-cloud", ":cloud"))
 
 
 def _host(told: str) -> str:

@@ -109,3 +109,18 @@ def test_the_context_ollama_loads_is_the_context_the_model_has() -> None:
 def test_an_unusable_address_is_told_at_once(make: type[AnthropicModel | GeminiModel | OllamaModel]) -> None:
     with pytest.raises(ConfigError, match="base_url"):
         make("m", base_url="ftp://x.test", api_key="k")
+
+
+@pytest.mark.parametrize(
+    ("name", "address", "local"),
+    [
+        ("llama3.2", None, True),
+        ("llama3.2", "http://localhost:8080", True),
+        ("llama3.2", "http://[::1]:11434", True),
+        ("llama3.2", "http://box.test:11434", False),
+        ("gpt-oss:120b-cloud", None, False),
+        ("glm-5:cloud", None, False),
+    ],
+)
+def test_only_what_stays_on_the_device_counts_as_local(name: str, address: str | None, local: bool) -> None:  # noqa: FBT001 - parametrised
+    assert OllamaModel(name, base_url=address).traits.local is local

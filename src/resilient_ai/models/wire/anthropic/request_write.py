@@ -93,17 +93,17 @@ def _write_tools(
     if not tools:
         return  # a choice among no tools is refused
     body["tools"] = tools
-    choice = _tool_choice(request.tool_choice, request.parallel_tool_calls)
+    choice = _tool_choice(request.tool_choice, parallel=request.parallel_tool_calls)
     if choice is not None:
         body["tool_choice"] = choice
 
 
 def _tool(tool: Tool, hints: _Hints, options: Mapping[str, JSON]) -> _Fields:
     """A function. Strictness is asked for only where Anthropic can keep it, because it refuses the rest."""
-    body: _Fields = {"name": tool.name, "input_schema": tool.parameters or {"type": "object"}}
+    body: _Fields = {"name": tool.name, "input_schema": {"type": "object", **tool.parameters}}
     if tool.description is not None:
         body["description"] = tool.description
-    if tool.strict is False or (tool.strict and closed_schema(tool.parameters) == tool.parameters):
+    if tool.strict is False or (tool.strict and closed_schema(tool.parameters) == body["input_schema"]):
         body["strict"] = tool.strict
     body.update(_object(options.get(tool.name)))
     hint = hints.get(f"tools.{tool.name}")
@@ -112,16 +112,15 @@ def _tool(tool: Tool, hints: _Hints, options: Mapping[str, JSON]) -> _Fields:
     return body
 
 
-def _tool_choice(choice: str | None, parallel: bool | None) -> _Fields | None:  # noqa: FBT001 - a field, not a switch
+def _tool_choice(choice: str | None, *, parallel: bool | None) -> _Fields | None:
     if choice is None and parallel is None:
         return None
-    name = (choice or "").removeprefix("tool:")
     if choice == "required":
         body: _Fields = {"type": "any"}
     elif choice in (None, "auto", "none"):
         body = {"type": choice or "auto"}
     else:
-        body = {"type": "tool", "name": name}
+        body = {"type": "tool", "name": choice.removeprefix("tool:")}
     if parallel is not None and choice != "none":
         body["disable_parallel_tool_use"] = not parallel
     return body
