@@ -12,6 +12,7 @@ from typing import Literal, TypeAlias, cast, final
 
 from resilient_ai.core.construct import made_quickly
 from resilient_ai.core.failure import FailureKind
+from resilient_ai.core.identifiers import identifier
 
 JSON: TypeAlias = "str | int | float | bool | None | Sequence[JSON] | Mapping[str, JSON]"
 Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
@@ -19,6 +20,11 @@ FinishReason: TypeAlias = Literal["stop", "length", "tool_calls", "content_filte
 DataClassName: TypeAlias = Literal["public", "internal", "personal", "restricted"]
 
 _NO_EXTRA: Mapping[str, JSON] = {}
+
+
+def _name(text: str) -> str:
+    """A name or identifier for a `repr`; what a provider or a caller put in its place is content."""
+    return f"<{len(text)} characters>" if identifier(text) is None and text else repr(text)
 
 
 @final
@@ -107,7 +113,7 @@ class ToolCall:
         return cast("dict[str, JSON]", value) if isinstance(value, dict) else None
 
     def __repr__(self) -> str:
-        return f"ToolCall(id={self.id!r}, name={self.name!r}, arguments=<{len(self.arguments)} characters>)"
+        return f"ToolCall(id={_name(self.id)}, name={_name(self.name)}, arguments=<{len(self.arguments)} characters>)"
 
 
 @final
@@ -129,7 +135,7 @@ class ToolResult:
     is_error: bool = False
 
     def __repr__(self) -> str:
-        return f"ToolResult(call_id={self.call_id!r}, content=<{len(self.content)} characters>)"
+        return f"ToolResult(call_id={_name(self.call_id)}, content=<{len(self.content)} characters>)"
 
 
 @final
@@ -409,7 +415,7 @@ class Reply:
     def __repr__(self) -> str:
         return (
             f"Reply(<{len(self.text)} characters>, tool_calls={len(self.tool_calls)}, "
-            f"finish_reason={self.finish_reason!r}, model={self.model!r}, degraded={self.degraded})"
+            f"finish_reason={self.finish_reason!r}, model={_name(self.model)}, degraded={self.degraded})"
         )
 
 
@@ -434,7 +440,8 @@ class ToolCallDelta:
     opaque: Mapping[str, JSON] = field(default_factory=lambda: _NO_EXTRA)
 
     def __repr__(self) -> str:
-        return f"ToolCallDelta(index={self.index}, name={self.name!r}, arguments=<{len(self.arguments)} characters>)"
+        name = None if self.name is None else _name(self.name)
+        return f"ToolCallDelta(index={self.index}, name={name}, arguments=<{len(self.arguments)} characters>)"
 
 
 @final

@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, final
 
 from resilient_ai.core import events
+from resilient_ai.core.classify import HINT_IGNORED
+from resilient_ai.core.identifiers import identifier
 from resilient_ai.engine.cost import cost_of, usage_of
 from resilient_ai.messages import UNKNOWN_USAGE, Attempt, Outcome, Skip
 
@@ -124,7 +126,7 @@ class Books:
             status if isinstance(status, int) else None,
             None if verdict is None else verdict.code,
             None if verdict is None else verdict.retry_after,
-            request_id if isinstance(request_id, str) else None,
+            None if request_id is None else identifier(request_id),
             what_next,
         )
         self.waited = 0.0
@@ -154,8 +156,8 @@ class Books:
                 hop.provider,
                 None if verdict is None else verdict.kind,
                 UNKNOWN_USAGE if reply is None else reply.usage,
-                None if reply is None else reply.model or None,
-                None if reply is None else reply.id,
+                None if reply is None else identifier(reply.model),
+                None if reply is None or reply.id is None else identifier(reply.id),
                 None if reply is None else reply.finish_reason,
                 0 if ended is None else ended.chunks,
                 None if ended is None else ended.first_content,
@@ -171,7 +173,7 @@ class Books:
         """What operators want to know of a failure beyond its record."""
         if self._emit is None:
             return
-        if "hint_ignored" in verdict.reasons:
+        if HINT_IGNORED in verdict.reasons:
             self._emit(events.HintIgnored(self._number, now, hop.name, hop.provider))
         if verdict.alert:
             self._emit(events.AlertRaised(now, hop.name, hop.provider, verdict.kind))

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Final, NoReturn, final
 from resilient_ai.core.classify import classify
 from resilient_ai.core.deadline import AttemptTimeout
 from resilient_ai.core.failure import FailureKind, Verdict, verdict_of
+from resilient_ai.core.identifiers import identifier
 from resilient_ai.core.model import Traits
 from resilient_ai.errors import ModelError, ResilientError
-from resilient_ai.models.http import Exchange, Transport
+from resilient_ai.models.http import Exchange, Transport, without_wire_bytes
 from resilient_ai.models.prices import PriceSetting, price_of
 from resilient_ai.models.wire import Codec, ReportedError, Truncated, Unportable, WireError
-from resilient_ai.models.wire.flags import AFTER_FINISH, FINISH_MISSING, REPEATED, flags_of
+from resilient_ai.models.wire.flags import AFTER_FINISH, FINISH_MISSING, REPEATED, WRONG_MODEL, flags_of
+from resilient_ai.privacy.known_values import PROCESS_VALUES
 
 if TYPE_CHECKING:
     from resilient_ai.core.model import ChunkSource, Scope
@@ -32,6 +34,7 @@ AFTER_FINISH_SECONDS: Final = 1.0
 """How long the usage and the end marker of a stream may take once the model has said why it stopped."""
 REPEATS_FROM: Final = 6
 """Pieces a stream must have before half of them repeating the one before is taken for a replay."""
+_NAMELESS: Final[tuple[str | None, str | None]] = (None, None)
 REQUEST_ID_HEADERS: Final = (
     "x-request-id",
     "request-id",
@@ -204,7 +207,8 @@ class RemoteModel:
         return replace(
             reply,
             provider=self._provider,
-            model=reply.model or self._name,
+            model=_repeatable(reply.model) or self._name,
+            id=_repeatable(reply.id),
             flags=flags,
             request_id=request_id if isinstance(request_id, str) else reply.request_id,
         )
@@ -212,7 +216,7 @@ class RemoteModel:
     def _note(self, scope: Scope, headers: Mapping[str, str]) -> None:
         for name in REQUEST_ID_HEADERS:
             if name in headers:
-                scope.notes["request_id"] = headers[name][:128]
+                scope.notes["request_id"] = _repeatable(headers[name])
                 return
 
     def _refused(
@@ -273,6 +277,8 @@ class RemoteModel:
         if verdict.kind is FailureKind.AUTHENTICATION and key is not None and self._credential.refused(key):
             # There is another key: the model is well, and nothing is gained by waiting. The alert is raised all the same.
             verdict = replace(verdict, retry=True, retry_after=0.0, health="neutral")
+        if key is not None and verdict.code and key.reveal().lower() in verdict.code:
+            verdict = replace(verdict, code=None)
         if verdict.sent is None:
             verdict = replace(verdict, sent=bool(scope.notes.get("sent")))
         parts = [
@@ -307,6 +313,7 @@ class _RemoteStream:
         "_key",
         "_last",
         "_model",
+        "_names",
         "_oddities",
         "_pieces",
         "_repeats",
@@ -337,6 +344,7 @@ class _RemoteStream:
         self._pieces = 0
         self._repeats = 0
         self._stopped = False
+        self._names = _NAMELESS
         self._oddities: dict[str, None] = {}
 
     async def receive(self, until: float) -> Sequence[Chunk] | None:
@@ -358,11 +366,11 @@ class _RemoteStream:
                     raise fault from _cause(error)
                 fault.__cause__ = _cause(error)
                 self._fault = fault
-            except Exception as error:
-                raise self._typed(error) from error
+            except Exception as error:  # noqa: BLE001 - raised again under its type
+                raise self._typed(error) from _cause(error)
             if chunks:
                 self._watch(chunks)
-                return chunks
+                return [self._named(chunk) for chunk in chunks]
         return None
 
     def completed(self, reply: Reply) -> Reply:
@@ -373,6 +381,19 @@ class _RemoteStream:
             self._oddities[FINISH_MISSING] = None
         whole = replace(reply, flags=(*reply.flags, *self._decoder.flags, *self._oddities))
         return self._model._finished(self._request, whole, self._scope, self._dropped)  # noqa: SLF001 - same module
+
+    def _named(self, chunk: Chunk) -> Chunk:
+        """`chunk` without an identifier or a model's name that is none. Looked at once: every chunk of an answer has the same."""
+        names = (chunk.id, chunk.model)
+        if names in (self._names, _NAMELESS):
+            return chunk
+        model = _repeatable(chunk.model)
+        if model != chunk.model:
+            self._oddities[WRONG_MODEL] = None
+        shown = replace(chunk, id=_repeatable(chunk.id), model=model)
+        if (shown.id, shown.model) == names:
+            self._names = names
+        return shown
 
     def _watch(self, chunks: Sequence[Chunk]) -> None:
         """Notices what no single event shows: replayed events, content after the end."""
@@ -436,6 +457,12 @@ class _RemoteStream:
         self._exchange.abandon()
 
 
+def _repeatable(text: str | None) -> str | None:
+    """`text`, if it is an identifier and holds no key: some providers put what they were sent where an identifier belongs."""
+    found = identifier(text)
+    return None if found is None or any(PROCESS_VALUES.find(found)) else found
+
+
 def _cause(error: Exception) -> BaseException | None:
-    """What stands behind the typed error: the original, or what the original was raised from."""
-    return error.__cause__ if isinstance(error, ResilientError) else error
+    """What stands behind the typed error: the original, or what the original was raised from, without bytes of the wire."""
+    return without_wire_bytes(error.__cause__ if isinstance(error, ResilientError) else error)

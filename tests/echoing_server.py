@@ -1,0 +1,143 @@
+"""A provider that repeats whatever it was sent, everywhere a provider can put text."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+from collections.abc import Generator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Final, final
+from urllib.parse import quote
+
+MODES: Final = (
+    "ok",
+    "cut-stream",
+    "error-in-stream",
+    "garbage-in-stream",
+    "bad-json",
+    "wrong-shape",
+    "no-http",
+    "bad-header",
+    "bad-chunk",
+    "redirect",
+    "html",
+    "stall",
+    "400",
+    "401",
+    "403",
+    "404",
+    "429",
+    "500",
+)
+
+_LEAVE: Final = threading.Event()
+"""Set when those that stall are to go."""
+
+
+@final
+class _Echo(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, format: str, *args: object) -> None: ...  # noqa: A002 - the name is http.server's
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["content-length"]))
+        said = f"{self.headers['authorization']} {self.headers['x-tenant']} {self.path} {body.decode()}"
+        mode = self.path.split("/")[-3]
+        stream = json.loads(body).get("stream", False)
+        match mode:
+            case "ok":
+                self._stream(said, terminal=True) if stream else self._answer(said)
+            case "cut-stream":
+                self._stream(said, terminal=False)
+            case "error-in-stream":
+                self._error_in_stream(said)
+            case "garbage-in-stream":
+                self._events([f"data: {{{said}\n\n"])
+            case "bad-json":
+                self._send(200, f'{{"choices": [{said}'.encode())
+            case "wrong-shape":
+                self._send(200, json.dumps({"choices": said, "object": said}).encode())
+            case "no-http":
+                self._raw(f"{said}\r\n\r\n")
+            case "bad-header":
+                self._raw(f"HTTP/1.1 200 OK\r\n{said!r} without a colon\r\n\r\n")
+            case "bad-chunk":
+                self._raw(f"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{said}\r\n")
+            case "redirect":
+                self._redirect(said)
+            case "html":
+                self._send(503, f"<html><title>{said}</title></html>".encode(), "text/html")
+            case "stall":
+                _LEAVE.wait()
+            case _:
+                self._refuse(int(mode), said)
+
+    def _answer(self, said: str) -> None:
+        call = {
+            "id": said,
+            "type": "function",
+            "function": {"name": "mail", "arguments": json.dumps({"to": said})},
+        }
+        message = {"role": "assistant", "content": said, "tool_calls": [call], "refusal": None}
+        choice = {"index": 0, "message": message, "finish_reason": said}
+        self._send(200, json.dumps({"id": said, "model": said, "choices": [choice], "usage": {}}).encode())
+
+    def _stream(self, said: str, *, terminal: bool) -> None:
+        def event(delta: dict[str, Any], finish: str | None = None) -> str:
+            choice = {"index": 0, "delta": delta, "finish_reason": finish}
+            return f"data: {json.dumps({'id': said, 'model': said, 'choices': [choice]})}\n\n"
+
+        events = [event({"role": "assistant", "content": said})]
+        if terminal:
+            call = {"index": 0, "id": said, "function": {"name": said, "arguments": json.dumps({"to": said})}}
+            events += [event({"tool_calls": [call]}), event({}, said), "data: [DONE]\n\n"]
+        self._events(events)
+
+    def _error_in_stream(self, said: str) -> None:
+        error = {"error": {"message": said, "type": said, "code": said, "param": said}}
+        self._events([f"data: {json.dumps(error)}\n\n"])
+
+    def _events(self, events: list[str]) -> None:
+        self._send(200, "".join(events).encode(), "text/event-stream")
+
+    def _redirect(self, said: str) -> None:
+        self.send_response(307, "Moved")
+        self.send_header("location", f"/v1/?q={quote(said)}&key={self.headers['authorization']}")
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def _refuse(self, status: int, said: str) -> None:
+        error = {"message": said, "type": said, "code": said, "param": said, "status": said}
+        self._send(status, json.dumps({"error": error, "message": said, "detail": said}).encode())
+
+    def _send(self, status: int, body: bytes, kind: str = "application/json") -> None:
+        key = self.headers["authorization"]
+        self.send_response(status, key)
+        for name in ("x-request-id", "request-id", "server", "retry-after-reason", "cf-ray"):
+            self.send_header(name, key)
+        self.send_header("content-type", kind)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def _raw(self, text: str) -> None:
+        self.wfile.write(text.encode())
+        self.close_connection = True
+
+
+@contextlib.contextmanager
+def echoing() -> Generator[int]:
+    """Serves on loopback; the port."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Echo) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever)
+        _LEAVE.clear()
+        thread.start()
+        try:
+            yield server.server_port
+        finally:
+            _LEAVE.set()
+            server.shutdown()
+            thread.join()

@@ -1,0 +1,110 @@
+"""Nothing of what passes through a call is seen outside of it, on real sockets, whatever a provider repeats."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from echoing_server import MODES, echoing
+from resilient_ai import (
+    Breaker,
+    Message,
+    Reply,
+    ResilientModel,
+    Retry,
+    Text,
+    Timeouts,
+    Tool,
+    ToolCall,
+    ToolResult,
+)
+from resilient_ai.models import OpenAIModel
+from watching import Seen, planted, planted_key, watched
+
+WAYS = ["generate", "agenerate", "stream", "astream"]
+CONVERSATION = [
+    Message("system", (Text(planted("system")),)),
+    Message("user", (Text(f"{planted('prompt')} ann.{planted('mail')}@example.com 4111 1111 1111 1111"),)),
+    Message("assistant", (ToolCall("c1", "mail", f'{{"to": "{planted("arguments")}"}}'),)),
+    Message("tool", (ToolResult("c1", planted("result")),)),
+]
+TOOLS = [Tool("mail", planted("tool"), {"type": "object", "description": planted("schema")})]
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    with echoing() as port:
+        yield port
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("mode", MODES)
+def test_nothing_is_seen_of_what_a_provider_repeats(
+    port: int, mode: str, way: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with watched(tmp_path) as seen:
+        models = [
+            OpenAIModel(
+                name,
+                f"http://127.0.0.1:{port}/{planted('path')}/{mode}",
+                [planted_key(1), planted_key(2)],
+                headers={"X-Tenant": planted("header")},
+            )
+            for name in ("first", "second")
+        ]
+        wait = 0.3 if mode == "stall" else 5.0
+        chain = ResilientModel(
+            models,
+            deadline=wait,
+            retry=Retry(2, base=0, cap=0),
+            timeouts=Timeouts(attempt=wait),
+            breaker=Breaker(window=20, consecutive=3),
+        )
+        for _ in range(2):
+            asked = asyncio.run(_aask(chain, way, seen)) if way[0] == "a" else _ask(chain, way, seen)
+            if asked is not None:
+                seen.note("the reply", asked, asked.outcome, asked.tool_calls, asked.message())
+        seen.note("the chain", chain, chain.explain(), chain.health(), chain.plan)
+        chain.close()
+    captured = capfd.readouterr()
+    seen.note("the terminal", captured.out, captured.err)
+    assert seen.leaks() == {}
+    assert seen.texts["the log file"].count("call.finished") == 2
+
+
+def _ask(chain: ResilientModel, way: str, seen: Seen) -> Reply | None:
+    try:
+        if way == "generate":
+            return chain.generate(CONVERSATION, tools=TOOLS, user=planted("extra"))
+        with chain.stream(CONVERSATION, tools=TOOLS, user=planted("extra")) as stream:
+            seen.note("the chunks", *stream)
+            return stream.reply()
+    except Exception as error:  # noqa: BLE001 - what is looked at
+        _met(error, seen)
+    return None
+
+
+async def _aask(chain: ResilientModel, way: str, seen: Seen) -> Reply | None:
+    async with chain:
+        try:
+            if way == "agenerate":
+                return await chain.agenerate(CONVERSATION, tools=TOOLS, user=planted("extra"))
+            async with chain.astream(CONVERSATION, tools=TOOLS, user=planted("extra")) as stream:
+                seen.note("the chunks", *[chunk async for chunk in stream])
+                return await stream.reply()
+        except Exception as error:  # noqa: BLE001 - what is looked at
+            _met(error, seen)
+    return None
+
+
+def _met(error: Any, seen: Seen) -> None:
+    seen.met(error)
+    for inner in getattr(error, "exceptions", ()):
+        seen.met(inner)
+    partial = getattr(error, "partial", None)
+    if partial is not None:
+        seen.note("what came", partial)
