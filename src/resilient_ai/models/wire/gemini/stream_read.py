@@ -147,6 +147,12 @@ class GeminiReader:
             out.append(Chunk(usage=usage))
 
     def _part(self, part: Mapping[str, JSON], out: list[Chunk]) -> None:
+        plain = part.get("text")
+        if len(part) == 1 and isinstance(plain, str):  # nearly every part of a stream
+            if plain:
+                self._end_thought(out)
+                out.append(Chunk(plain))
+            return
         signature = string(part.get(SIGNATURE), SIGNATURE)
         if part.get("functionCall") is not None:
             self._end_thought(out)
