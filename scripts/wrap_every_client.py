@@ -41,7 +41,7 @@ def pytest_configure() -> None:
     """Patches the constructors of every client class the SDK exports."""
     sdk = importlib.import_module(os.environ["WRAP_CLIENTS_OF"])
     base = importlib.import_module(f"{sdk.__name__}._base_client")
-    for kind in {value for value in vars(sdk).values() if isinstance(value, type)}:
+    for kind in {value for value in list(vars(sdk).values()) if isinstance(value, type)}:
         if issubclass(kind, base.BaseClient) and "__init__" in vars(kind):
             setattr(kind, "__init__", _wrapping(vars(kind)["__init__"]))  # noqa: B010 - a constructor is replaced on purpose
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from resilient_ai.adopt import hooks
+from resilient_ai.adopt import hooks, transports
 from resilient_ai.adopt.policy import Policy, settings_of
 from resilient_ai.errors import ConfigError
+from resilient_ai.policies.retry import ATTEMPTS
 
 if TYPE_CHECKING:
     import os
@@ -63,10 +64,11 @@ def wrap(
     while calls of the client are under way.
 
     Args:
-        client: A client of openai (Azure's too), anthropic, groq or together, blocking or asynchronous.
+        client: A client of openai (Azure's too), anthropic, groq or together, blocking or asynchronous; or any object that sends by an
+            httpx or httpx2 client it holds (mistralai, google-genai, cohere, ollama). Of the latter `outcome_of` knows failures only.
         fallback: Who answers, in order, when the client's own provider does not.
         deadline: Seconds a call may take, over all attempts, pauses and models. None sets no deadline: the client's own timeouts stand.
-        retry: How often the provider is asked again; None takes the client's own `max_retries`.
+        retry: How often the provider is asked again; None takes the client's own `max_retries`, or the default where it has none.
         timeouts: The clocks of one attempt; None takes the client's own.
         breaker: When the provider is left alone.
         budget: How many retries all callers of a model may spend together.
@@ -87,12 +89,13 @@ def wrap(
     Raises:
         ConfigError: `client` cannot be adopted, or the policies contradict each other.
     """
-    from resilient_ai.adopt.primary import Primary
-
-    if not hooks.fits(client):
+    stainless = hooks.fits(client)
+    clients = [] if stainless else list(transports.http_clients(client))
+    if not stainless and not clients:
         raise ConfigError(
-            f"A {type(client).__module__}.{type(client).__qualname__} cannot be wrapped. Clients of openai (AzureOpenAI too), anthropic, "
-            "groq and together can; for anything else decorate the function that calls it with @resilient, or put it in a chain.",
+            f"A {type(client).__module__}.{type(client).__qualname__} cannot be wrapped. Clients of openai (AzureOpenAI too), anthropic, groq "
+            "and together can, and every object that sends by an httpx or httpx2 client it holds (mistralai, google-genai, cohere, ollama). "
+            "For anything else decorate the function that calls it with @resilient, or put that function in a chain.",
             key="client",
         )
     options: dict[str, Any] = {
@@ -113,7 +116,8 @@ def wrap(
         "clock": clock,
         "chance": chance,
     }
-    anybody: Primary = hooks.primary_of(client, "any", "any")
+    sdk: Any = client
+    anybody = hooks.primary_of(sdk, "any", "any") if stainless else transports.primary_of(sdk, clients[0])
     settings = settings_of(
         fallback,
         chain,
@@ -121,17 +125,19 @@ def wrap(
         anybody.traits.server_address,
         {key: value for key, value in options.items() if value is not None},
     )
-    sdk_client: Any = client
-    policy = Policy(settings, anybody, attempts=max(0, int(sdk_client.max_retries)) + 1)
+    attempts = max(0, int(sdk.max_retries)) + 1 if stainless else ATTEMPTS
+    policy = Policy(settings, anybody, attempts=attempts)
     unwrap(client)
-    hooks.adopt(client, policy)
+    (hooks if stainless else transports).adopt(sdk, policy)
     return client
 
 
 def unwrap(client: ClientT) -> ClientT:
     """Gives `client` back its own behaviour, and returns it. Does nothing to a client that is not wrapped."""
-    if _is_wrapped(client):
+    if hooks.POLICY in vars(type(client)):
         hooks.release(client)
+    elif not hooks.fits(client):
+        transports.release(client)
     return client
 
 
@@ -141,13 +147,9 @@ def policy_of(client: object) -> Policy:
     Raises:
         ConfigError: `client` is not wrapped.
     """
-    if not _is_wrapped(client):
+    policy: Policy | None = getattr(type(client), hooks.POLICY, None) or transports.policy_in(client)
+    if policy is None:
         raise ConfigError(
             f"This {type(client).__qualname__} is not wrapped; call wrap(client) first.", key="client"
         )
-    policy: Policy = getattr(type(client), hooks.POLICY)
     return policy
-
-
-def _is_wrapped(client: object) -> bool:
-    return hooks.POLICY in vars(type(client))
