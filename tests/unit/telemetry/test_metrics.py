@@ -70,7 +70,8 @@ def test_an_answered_call_is_measured_once_as_a_call_and_once_as_a_model(metered
     found = metered.read()
     assert found.pop("resilient_ai.redactions")
     assert found.pop("resilient_ai.redaction.errors")
-    found.pop("resilient_ai.observer.errors", None)  # of the process: observers of other tests may have raised
+    # It counts for the whole process: observers of other tests may have raised.
+    found.pop("resilient_ai.observer.errors", None)
     states = found.pop("resilient_ai.circuit_breaker.state")
     assert {str(labels["resilient_ai.circuit_breaker.state"]): value for labels, value, _ in states} == {
         "closed": 1,
