@@ -194,7 +194,8 @@ class AioBackend:
                     host,
                     port,
                     local_addr=None if local_address is None else (local_address, 0),
-                    happy_eyeballs_delay=HAPPY_EYEBALLS_SECONDS,
+                    # An address has no second family to race; and cancelling a race leaves a socket to the garbage collector (CPython 3.11).
+                    happy_eyeballs_delay=None if _is_address(host) else HAPPY_EYEBALLS_SECONDS,
                 )
         except TimeoutError as error:
             raise (AttemptTimeout("connect", sent=False) if scope.expired() else error) from error
@@ -221,6 +222,10 @@ class AioBackend:
 
     async def sleep(self, seconds: float) -> None:
         raise NotImplementedError("retries belong to the policy, not to the connection pool")
+
+
+def _is_address(host: str) -> bool:
+    return ":" in host or host.replace(".", "").isdigit()
 
 
 def _connecting() -> asyncio.Timeout:
