@@ -167,6 +167,11 @@ class AllModelsFailed(CallError, ExceptionGroup[Exception]):
         CallError.__init__(self, message, kind=kind, outcome=outcome, retry_after=retry_after)
         self.args = (message, list(exceptions))
 
+    def __repr__(self) -> str:
+        # The standard one repeats the texts of its members, and those of other libraries may hold anything.
+        members = ", ".join(type(error).__name__ for error in self.exceptions)
+        return f"AllModelsFailed({self.message!r}, [{members}])"
+
     def derive(self, excs: Sequence[Exception]) -> AllModelsFailed:  # type: ignore[override]
         """A group of the same call with other members (`except*` splits one)."""
         return AllModelsFailed(
