@@ -235,19 +235,32 @@ def resilient(
     chance: Random | None = None,
 ) -> Guard: ...
 def resilient(
-    function: Callable[..., Any] | None = None,
+    function: Callable[..., object] | None = None,
     /,
     *,
     fallback: Fallback | Iterable[Fallback] = (),
+    deadline: float | None = None,
+    reserve: float | None = None,
+    retry: Retry | None = None,
+    timeouts: Timeouts | None = None,
+    breaker: Breaker | None = None,
+    budget: RetryBudget | None = None,
+    limits: Limits | None = None,
+    on: Mapping[str, str] | None = None,
+    on_interrupt: OnInterrupt | None = None,
     on_restart: Callable[[], object] | None = None,
+    when_all_open: WhenAllOpen | None = None,
+    observers: Sequence[Observer] | None = None,
+    classify: ClassifyHook | None = None,
     data_class: DataClassName | None = None,
     prompt: Prompt | None = None,
     result: Callable[[Reply], object] | None = None,
     chain: str | None = None,
     config: str | os.PathLike[str] | None = None,
     name: str | None = None,
-    **policies: Any,
-) -> Any:
+    clock: Clock | None = None,
+    chance: Random | None = None,
+) -> object:
     """Makes a function resilient: `@resilient`, or `@resilient(deadline=10, fallback=[...])`; without a function, a `Guard` for blocks.
 
     Works on functions, coroutine functions, generators and asynchronous generators, on methods, class methods and static methods. The result
@@ -258,37 +271,52 @@ def resilient(
         function: What is decorated, where no option is given.
         fallback: Who answers when the function cannot, in order: functions, called with the same arguments; models and names of
             models (of the configuration file too, if there is one), asked for text.
+        deadline: As for `ResilientModel`, like the policies that follow; what is given goes before the file.
+        reserve: As for `ResilientModel`.
+        retry: As for `ResilientModel`.
+        timeouts: As for `ResilientModel`; the first item of a generator is its first token.
+        breaker: As for `ResilientModel`.
+        budget: As for `ResilientModel`.
+        limits: As for `ResilientModel`.
+        on: As for `ResilientModel`.
+        on_interrupt: What to do when a generator breaks after its first item: `raise` or `restart`.
         on_restart: Called before a generator's items begin anew under `on_interrupt="restart"`, which needs it.
+        when_all_open: As for `ResilientModel`.
+        observers: As for `ResilientModel`.
+        classify: As for `ResilientModel`.
         data_class: How sensitive the arguments are; models not cleared for it are skipped.
         prompt: Makes what a text model is asked of the arguments; without it that is the first argument that is a `str`.
         result: Makes what the function returns of a text model's reply; without it that is the text.
         chain: A chain of the configuration file whose policies apply; its models do not answer unless `fallback` names them.
         config: The file; None looks where `ResilientModel.from_config` does. It is read at the first call.
         name: The name in telemetry and errors; None takes the function's. A block must have one: it is what its breaker is found by.
-        policies: As for `ResilientModel`: deadline, reserve, retry, timeouts, breaker, budget, limits, on, on_interrupt, when_all_open,
-            observers, classify, clock, chance. They take precedence over the file.
+        clock: Where time comes from; None is the system's.
+        chance: Where jitter comes from; None is seeded by the system.
 
     Raises:
         ConfigError: The options contradict each other or do not suit the function; the text says how to mend it.
     """
+    policies: dict[str, object] = {
+        "deadline": deadline,
+        "reserve": reserve,
+        "retry": retry,
+        "timeouts": timeouts,
+        "breaker": breaker,
+        "budget": budget,
+        "limits": limits,
+        "on": on,
+        "on_interrupt": on_interrupt,
+        "when_all_open": when_all_open,
+        "observers": observers,
+        "classify": classify,
+        "clock": clock,
+        "chance": chance,
+    }
     given = {option: value for option, value in policies.items() if value is not None}
-    unknown = given.keys() - _POLICIES
-    if unknown:
-        raise ConfigError(
-            f"resilient() has no option {min(unknown)!r}; it takes {', '.join(sorted(_POLICIES))}."
-        )
     if result is not None and not members(fallback):
         raise ConfigError("result= reads the reply of a text model, and fallback= names none.", key="result")
     settings = Settings(given, members(fallback), chain, config, name, data_class, prompt, result, on_restart)
     return Guard(settings) if function is None else _decorated(function, settings)
-
-
-_POLICIES = frozenset(
-    {
-        "deadline", "reserve", "retry", "timeouts", "breaker", "budget", "limits", "on", "on_interrupt", "when_all_open", "observers",
-        "classify", "clock", "chance",
-    }
-)  # fmt: skip
 
 
 def _decorated(function: Any, settings: Settings) -> Any:

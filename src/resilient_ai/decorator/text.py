@@ -28,6 +28,9 @@ def names_of(function: Callable[..., object]) -> tuple[str, ...]:
         return tuple(inspect.signature(function).parameters)
     except (TypeError, ValueError):
         return ()
+    except NameError:  # Python 3.14 looks annotations up here, and some exist for type checkers only
+        code: types.CodeType = inspect.unwrap(function).__code__
+        return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
 
 
 def messages_of(made: Invocation, prompt: Prompt | None, names: Sequence[str]) -> tuple[Message, ...]:
@@ -76,8 +79,16 @@ def _annotated(function: Callable[..., object]) -> object | None:
     try:
         return typing.get_type_hints(function).get("return")
     except Exception:  # noqa: BLE001 - annotations may name what exists for type checkers only
+        return _written(function)
+
+
+def _written(function: Callable[..., object]) -> object | None:
+    """The annotation as it stands in the source, where it cannot be looked up; None if that is not kept."""
+    try:
         raw: object = getattr(function, "__annotations__", {}).get("return")
-        return raw
+    except NameError:
+        return None
+    return raw
 
 
 def _item(returned: object) -> object:

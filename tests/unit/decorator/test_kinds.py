@@ -308,11 +308,6 @@ def test_only_functions_are_decorated(wrong: Any, words: str) -> None:
         resilient(wrong)
 
 
-def test_an_unknown_option_is_named() -> None:
-    with pytest.raises(ConfigError, match="'attempts'"):
-        resilient(attempts=3)  # type: ignore[call-overload]
-
-
 class Adder:
     """A callable object."""
 
