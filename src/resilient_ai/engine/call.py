@@ -229,6 +229,8 @@ class Call:
     # --- choosing a model --------------------------------------------------------------------------------------------
 
     def _enter(self, index: int, now: float, why: str | None) -> Step:
+        if self._last_resort:  # it may stand before models that were asked already; nobody is asked twice
+            return self._run_dry(now, why)
         for hop in self._plan.hops[index:]:
             skip = self._skip(hop, now)
             if skip is None:

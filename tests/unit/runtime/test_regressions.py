@@ -95,6 +95,18 @@ def test_zero_and_endless_deadlines_are_refused() -> None:
         Timeouts(attempt=float("inf"))
 
 
+def test_a_last_resort_at_the_head_of_the_chain_does_not_begin_the_chain_anew() -> None:
+    clock = ManualClock()
+    local = ScriptedModel([error(401)], name="local", traits=Traits(local=True), repeat=True)
+    remote = ScriptedModel([ok("one two", gap=40)], name="remote", repeat=True)
+    chain = ResilientModel([local, remote], clock=clock, on_interrupt="restart", retry=Retry(attempts=1))
+    for asked_before in (0, 1):
+        assert len(remote.log) == asked_before
+        with pytest.raises(StreamInterrupted):
+            chain.stream("question").reply()
+        clock.advance(10)
+
+
 # --- exceptions ------------------------------------------------------------------------------------------------------
 
 
