@@ -245,6 +245,12 @@ def settings_of(
         file = load_config(cast("Any", config))
         written = chain_policy(file, chain).arguments()
         del written["on_interrupt"]  # no SDK can be told to take back what it has delivered
+        del written["privacy"]  # without it a fallback that is not cleared is skipped
+        if written.pop("max_cost").active:
+            raise ConfigError(
+                f"The chain {chain!r} has a max_cost, which cannot be kept for a wrapped client: what its own model costs is unknown.",
+                key="max_cost",
+            )
         merged = {"name": chain, **written, **options}
         if not models:
             models = tuple(

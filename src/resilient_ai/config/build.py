@@ -16,9 +16,11 @@ from resilient_ai.errors import ConfigError
 from resilient_ai.model import ResilientModel
 from resilient_ai.policies.breaker import Breaker
 from resilient_ai.policies.budget import RetryBudget
+from resilient_ai.policies.exposure import Privacy
 from resilient_ai.policies.fallback import OnInterrupt, WhenAllOpen
 from resilient_ai.policies.limits import Limits
 from resilient_ai.policies.retry import Retry
+from resilient_ai.policies.spending import CostCap
 from resilient_ai.policies.timeouts import DEADLINE_SECONDS, Timeouts
 from resilient_ai.privacy.key_names import Secrecy, secrecy
 
@@ -44,6 +46,8 @@ class ChainPolicy:
     breaker: Breaker
     budget: RetryBudget
     limits: Limits
+    max_cost: CostCap
+    privacy: Privacy
     on: Mapping[str, str]
     on_interrupt: OnInterrupt
     when_all_open: WhenAllOpen
@@ -77,6 +81,8 @@ def chain_policy(config: Config, chain: str | None = None) -> ChainPolicy:
         breaker=options(Breaker, "breaker"),
         budget=options(RetryBudget, "budget"),
         limits=options(Limits, "limits"),
+        max_cost=options(CostCap, "max_cost"),
+        privacy=Privacy(tuple(config.tables.get("privacy", {}).get("pseudonymise", ()))),
         on=cast("Mapping[str, str]", settings.get("on", {})),
         on_interrupt=effective.settings.get("on_interrupt", "raise"),
         when_all_open=effective.settings.get("when_all_open", "last_resort"),

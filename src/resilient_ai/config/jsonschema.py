@@ -49,12 +49,14 @@ def _options() -> dict[str, Any]:
     from resilient_ai.policies.budget import RetryBudget
     from resilient_ai.policies.limits import Limits
     from resilient_ai.policies.retry import Retry
+    from resilient_ai.policies.spending import CostCap
     from resilient_ai.policies.timeouts import Timeouts
 
     return {
         "BreakerTable": Breaker,
         "BudgetTable": RetryBudget,
         "LimitsTable": Limits,
+        "MaxCostTable": CostCap,
         "PriceTable": Price,
         "RetryTable": Retry,
         "TimeoutsTable": Timeouts,

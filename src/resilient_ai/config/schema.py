@@ -252,6 +252,20 @@ class LimitsTable(TypedDict, total=False):
 
 
 @with_config(_STRICT)
+class MaxCostTable(TypedDict, total=False):
+    """What may be spent. A model that would pass a bound is not asked; every model asked over the network needs a price then."""
+
+    per_call: Money
+    """Most one call may cost, over all its attempts."""
+    per_window: Money
+    """Most all calls of the chain may cost within `window`."""
+    window: Duration
+    """Length of the window that moves with time."""
+    currency: Annotated[str, Field(pattern=CURRENCY_PATTERN)]
+    """ISO 4217 code of both amounts; the prices of the models must be in it."""
+
+
+@with_config(_STRICT)
 class ChainTable(TypedDict, total=False):
     """Models in the order they are asked, and the policies around them."""
 
@@ -273,6 +287,8 @@ class ChainTable(TypedDict, total=False):
     """How many retries all callers may spend together."""
     limits: LimitsTable
     """How many calls and attempts there may be at a time and a minute."""
+    max_cost: MaxCostTable
+    """What a call, and all calls of the chain in a window, may cost at most."""
     on: dict[KindName, Action]
     """What to do about a kind of failure, instead of the default."""
     on_interrupt: OnInterrupt
@@ -309,10 +325,13 @@ class TelemetryTable(TypedDict, total=False):
 
 @with_config(_STRICT)
 class PrivacyTable(TypedDict, total=False):
-    """What must not leave the process in a log line, a span or a metric."""
+    """What must not leave the process: in a log line, a span or a metric, or to a model that is not cleared for it."""
 
     known_values: list[SecretReference]
     """Secrets of the application besides the models' keys, by where they are: matched exactly, wherever they turn up."""
+    pseudonymise: Annotated[list[DataClassName], Field(min_length=1)]
+    """Data classes whose requests a model that is not cleared for them gets with placeholders for personal data; it is skipped when
+    absent."""
     redact_logging: bool
     """Whether what other code logs through the handlers of the root logger is redacted too."""
 

@@ -51,9 +51,10 @@ def __getattr__(name: str) -> object:
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(home), name)
-    globals()[name] = value
-    return value
+    module = import_module(home)
+    # All names of a home at once: loading `models.canned` leaves the module itself in the place of the function `canned`.
+    globals().update({other: getattr(module, other) for other, place in _HOMES.items() if place == home})
+    return globals()[name]
 
 
 def __dir__() -> list[str]:

@@ -18,6 +18,7 @@ from resilient_ai.policies.budget import RetryBudget
 from resilient_ai.policies.fallback import FIXED
 from resilient_ai.policies.limits import Limits
 from resilient_ai.policies.retry import Retry
+from resilient_ai.policies.spending import CostCap
 from resilient_ai.policies.timeouts import Timeouts
 
 IN_CODE_ONLY = {"wait", "stop", "retry", "listeners", "storage"}
@@ -32,6 +33,7 @@ IN_CODE_ONLY = {"wait", "stop", "retry", "listeners", "storage"}
         (schema.BreakerTable, Breaker),
         (schema.BudgetTable, RetryBudget),
         (schema.LimitsTable, Limits),
+        (schema.MaxCostTable, CostCap),
         (schema.PriceTable, Price),
     ],
 )
