@@ -32,6 +32,8 @@ class Invocation:
 
     def failed(self, error: Exception) -> None:
         """The last attempt raised `error`. Its traceback is kept, of the last one only."""
+        if error is not self._failure:
+            self.forget()
         self._failure = error
         self._trace = error.__traceback__
 
@@ -44,9 +46,12 @@ class Invocation:
         failure = self._failure
         if failure is not None and (failure is error or failure is error.__cause__):
             failure.__traceback__ = self._trace
+            self._failure = self._trace = None
 
     def forget(self) -> None:
-        """Lets go of the last failure: traceback, frame and this object would hold each other beyond the call."""
+        """Lets go of a failure that nobody will meet: its traceback, its frames and this object would hold each other beyond the call."""
+        if self._failure is not None:
+            self._failure.__traceback__ = None
         self._failure = self._trace = None
 
     def __repr__(self) -> str:
