@@ -238,7 +238,7 @@ class StreamInterrupted(CallError):
 
 @final
 class InvalidOutput(CallError):
-    """The answer does not fit `output_type` or a check. `draft` is the last answer; `problem` says what is wrong with it.
+    """The answer does not fit `output_type` or a check. `draft` is the last answer; `problem` says what is wrong.
 
     `problem` is written from the schema and the place in the answer, without values, and goes back to the model on a re-ask.
     """
@@ -251,6 +251,7 @@ class InvalidOutput(CallError):
         *,
         draft: Reply,
         problem: str,
+        check: str = "output",
         kind: FailureKind | None = None,
         outcome: Outcome | None = None,
         retry_after: float | None = None,
@@ -258,3 +259,4 @@ class InvalidOutput(CallError):
         super().__init__(message, kind=kind, outcome=outcome, retry_after=retry_after)
         self.draft = draft
         self.problem = problem
+        self.check = check

@@ -90,7 +90,9 @@ class Expectation:
             problem = _problem_of(check, reply)
             if problem is not None:
                 name = getattr(check, "__name__", type(check).__name__)
-                raise InvalidOutput(f"the answer failed the check {name!r}", draft=reply, problem=problem)
+                raise InvalidOutput(
+                    f"the answer failed the check {name!r}", draft=reply, problem=problem, check=name
+                )
         return reply
 
     def _object(self, reply: Reply) -> None:

@@ -11,6 +11,7 @@ from resilient_ai.core import events
 from resilient_ai.core.classify import HINT_IGNORED
 from resilient_ai.core.identifiers import identifier
 from resilient_ai.engine.cost import cost_of, usage_of
+from resilient_ai.errors import InvalidOutput
 from resilient_ai.messages import UNKNOWN_USAGE, Attempt, Outcome, Skip
 
 if TYPE_CHECKING:
@@ -162,6 +163,16 @@ class Books:
                 0 if ended is None else ended.chunks,
                 None if ended is None else ended.first_content,
             )
+        )
+
+    def checked(self, hop: Hop, error: Exception | None, now: float, what_next: str) -> None:
+        """An answer was validated; `error` is the objection, if there was one."""
+        if self._emit is None or not (error is None or isinstance(error, InvalidOutput)):
+            return
+        name = "output" if error is None else error.check
+        action = "pass" if error is None else what_next
+        self._emit(
+            events.OutputChecked(self._number, now, hop.name, hop.provider, name, error is None, action)
         )
 
     def suppressed(self, hop: Hop, reason: str, now: float) -> None:

@@ -535,6 +535,8 @@ class Call:
         self._books.breaker_moved(hop, now)
 
     def _record(self, step: Ask, ended: Ended, now: float, what_next: str) -> None:
+        if ended.checked:
+            self._books.checked(step.hop, ended.error, now, what_next)
         usage = self._books.attempted(step, ended, now, what_next)
         pace = step.hop.state.pace
         if pace.counts and self._tokens is not None and usage.input_tokens is not None:

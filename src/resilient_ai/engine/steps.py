@@ -57,6 +57,7 @@ class Ended:
         first_content: Seconds until the first content of a stream; None for a whole answer.
         chunks: Pieces of content streamed.
         away: Seconds of a stream during which the caller did not ask for more.
+        checked: The answer was validated.
         notes: What the model wrote down of the attempt (`core.model.Scope.notes`).
     """
 
@@ -65,5 +66,6 @@ class Ended:
     verdict: Verdict | None = None
     first_content: float | None = None
     chunks: int = 0
+    checked: bool = False
     away: float = 0.0
     notes: dict[str, object] = field(default_factory=dict[str, object])

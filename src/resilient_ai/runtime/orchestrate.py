@@ -236,7 +236,9 @@ async def _attempt(step: Ask, driver: Driver, judge: Judge, check: Check | None)
         if check is not None:
             reply = check(reply)
     except Exception as error:  # noqa: BLE001 - every failure of a model becomes exactly one verdict
-        return failed(step, scope, error, judge)
+        ended = failed(step, scope, error, judge)
+        ended.checked = check is not None
+        return ended
     finally:
         CURRENT_DEADLINE.reset(token)
-    return Ended(reply=reply, notes=scope.notes)
+    return Ended(reply=reply, checked=check is not None, notes=scope.notes)

@@ -310,6 +310,7 @@ class Session:
         if error is not None:
             ended = failed(step, scope, error, self._judge)
             ended.reply = reply
+            ended.checked = True
             self._settle(ended)
             return
         now = self._driver.clock.now()
@@ -319,6 +320,7 @@ class Session:
                 reply=reply,
                 first_content=self._first_content,
                 chunks=self._chunks,
+                checked=self._check is not None,
                 away=self._away,
                 notes=scope.notes,
             ),

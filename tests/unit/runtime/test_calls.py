@@ -463,6 +463,8 @@ def test_an_answer_that_does_not_fit_is_asked_for_again_with_the_fault(colour: C
     assert "integer" in model.requests[2].messages[-1].text or "int" in model.requests[2].messages[-1].text
     assert reply.outcome is not None
     assert [attempt.verdict for attempt in reply.outcome.attempts] == ["re-ask", "re-ask", "answered"]
+    told = [(event.passed, event.action) for event in colour.captured.of(events.OutputChecked)]
+    assert told == [(False, "re-ask"), (False, "re-ask"), (True, "pass")]
 
 
 def test_after_two_re_asks_the_next_model_answers_the_original_question(colour: Colour) -> None:
