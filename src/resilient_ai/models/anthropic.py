@@ -11,8 +11,8 @@ from resilient_ai.models.remote import RemoteModel
 from resilient_ai.models.wire.anthropic import Anthropic
 
 if TYPE_CHECKING:
-    from resilient_ai.core.model import Price
     from resilient_ai.messages import DataClassName
+    from resilient_ai.models.prices import PriceSetting
     from resilient_ai.policies.timeouts import Timeouts
 
 ANTHROPIC_URL: Final = "https://api.anthropic.com"
@@ -35,7 +35,7 @@ class AnthropicModel(RemoteModel):
         context_tokens: Size of the context window; requests that cannot fit are passed on without asking.
         data_classes: Data classes the model may see; None means all.
         timeouts: Its own clocks; None takes the chain's.
-        price: What its tokens cost.
+        price: What its tokens cost; "auto" looks it up in `genai-prices` (extra `prices`).
         headers: Sent with every request, for example `anthropic-beta`; names in any case.
         provider: Who serves it, for telemetry and error tables; None is `anthropic`.
 
@@ -53,7 +53,7 @@ class AnthropicModel(RemoteModel):
         data_classes: Iterable[DataClassName] | None = None,
         timeouts: Timeouts | None = None,
         *,
-        price: Price | None = None,
+        price: PriceSetting = None,
         headers: Mapping[str, str] | None = None,
         provider: str | None = None,
     ) -> None:

@@ -12,8 +12,8 @@ from resilient_ai.models.remote import RemoteModel
 from resilient_ai.models.wire.gemini import Gemini
 
 if TYPE_CHECKING:
-    from resilient_ai.core.model import Price
     from resilient_ai.messages import DataClassName
+    from resilient_ai.models.prices import PriceSetting
     from resilient_ai.policies.timeouts import Timeouts
 
 GEMINI_URL: Final = "https://generativelanguage.googleapis.com"
@@ -37,7 +37,7 @@ class GeminiModel(RemoteModel):
         context_tokens: Size of the context window; requests that cannot fit are passed on without asking.
         data_classes: Data classes the model may see; None means all.
         timeouts: Its own clocks; None takes the chain's.
-        price: What its tokens cost.
+        price: What its tokens cost; "auto" looks it up in `genai-prices` (extra `prices`).
         headers: Sent with every request; names in any case.
         provider: Who serves it, for telemetry and error tables; None is `gemini`.
 
@@ -55,7 +55,7 @@ class GeminiModel(RemoteModel):
         data_classes: Iterable[DataClassName] | None = None,
         timeouts: Timeouts | None = None,
         *,
-        price: Price | None = None,
+        price: PriceSetting = None,
         headers: Mapping[str, str] | None = None,
         provider: str | None = None,
     ) -> None:

@@ -14,8 +14,8 @@ from resilient_ai.models.remote import RemoteModel
 from resilient_ai.models.wire.ollama import Ollama
 
 if TYPE_CHECKING:
-    from resilient_ai.core.model import Price
     from resilient_ai.messages import DataClassName
+    from resilient_ai.models.prices import PriceSetting
     from resilient_ai.policies.timeouts import Timeouts
 
 OLLAMA_URL: Final = "http://127.0.0.1:11434"
@@ -35,7 +35,7 @@ class OllamaModel(RemoteModel):
         context_tokens: Size of the context window; requests that cannot fit are passed on without asking. None takes `num_ctx`.
         data_classes: Data classes the model may see; None means all.
         timeouts: Its own clocks; None takes the chain's. A model that is not loaded yet may take a minute to its first token.
-        price: What its tokens cost.
+        price: What its tokens cost; "auto" looks it up in `genai-prices` (extra `prices`).
         headers: Sent with every request; names in any case.
         provider: Who serves it, for telemetry and error tables; None is `ollama`.
         num_ctx: Size of the context window to load the model with, in tokens; None leaves it to the server.
@@ -55,7 +55,7 @@ class OllamaModel(RemoteModel):
         data_classes: Iterable[DataClassName] | None = None,
         timeouts: Timeouts | None = None,
         *,
-        price: Price | None = None,
+        price: PriceSetting = None,
         headers: Mapping[str, str] | None = None,
         provider: str | None = None,
         num_ctx: int | None = None,

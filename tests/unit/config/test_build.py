@@ -6,14 +6,17 @@ from pathlib import Path
 
 import pytest
 
+from resilient_ai.adopt.policy import settings_of
 from resilient_ai.config import build_model, chain_policy, load_config, resilient_model
 from resilient_ai.config.secrets import stand_in
 from resilient_ai.errors import ConfigError
 from resilient_ai.model import ResilientModel
 from resilient_ai.policies.breaker import Breaker
 from resilient_ai.policies.budget import RetryBudget
+from resilient_ai.policies.exposure import Privacy
 from resilient_ai.policies.limits import Limits
 from resilient_ai.policies.retry import Retry
+from resilient_ai.policies.spending import CostCap
 from resilient_ai.policies.timeouts import Timeouts
 
 PLANTED = "sk-planted-7c1f0e9d2b"
@@ -32,6 +35,7 @@ timeouts = { first_token = "8s" }
 provider = "openai-responses"
 model = "gpt-5.2-mini"
 api_key = "file:key.txt"
+price = { input = 1, output = 1, currency = "EUR" }
 [chains.support]
 models = ["big", "other"]
 deadline = "20s"
@@ -41,11 +45,14 @@ timeouts = { attempt = "12s" }
 breaker = { window = "60s" }
 budget = { capacity = 100 }
 limits = { concurrency = 4 }
+max_cost = { per_call = "0.05", per_window = 20, window = "1h", currency = "EUR" }
 on = { content_filtered = "next" }
 on_interrupt = "restart"
 when_all_open = "wait"
 [chains.plain]
 models = ["other"]
+[privacy]
+pseudonymise = ["personal"]
 """
 
 
@@ -68,6 +75,8 @@ def test_a_chain_of_the_file_is_built_with_every_setting_it_has(path: Path) -> N
     assert plan.breaker == Breaker(window=60)
     assert plan.budget == RetryBudget(capacity=100)
     assert plan.limits == Limits(concurrency=4)
+    assert plan.max_cost == CostCap(per_call=0.05, per_window=20.0, window=3600.0, currency="EUR")
+    assert chain_policy(load_config(path), "support").privacy == Privacy(pseudonymise=("personal",))
     assert dict(plan.on) == {"content_filtered": "next"}
     assert (plan.on_interrupt, plan.when_all_open) == ("restart", "wait")
     traits = plan.hops[0].model.traits
@@ -85,6 +94,11 @@ def test_what_the_file_leaves_out_has_the_default_of_the_policy(path: Path) -> N
     with ResilientModel.from_config(path, chain="plain") as model:
         assert model.plan.deadline == 120.0
         assert model.plan.when_all_open == "last_resort"
+
+
+def test_a_cap_that_a_wrapped_client_could_not_keep_is_refused_there(path: Path) -> None:
+    with pytest.raises(ConfigError, match="max_cost"):
+        settings_of((), "support", path, None, {})
 
 
 def test_a_models_own_timeouts_take_precedence_one_by_one(path: Path) -> None:
@@ -128,7 +142,7 @@ def test_what_only_the_engine_refuses_has_the_line_of_its_chain(path: Path) -> N
     with pytest.raises(ConfigError) as caught:
         ResilientModel.from_config(path, chain="support", deadline=1)
     assert caught.value.path == str(path)
-    assert caught.value.line == 17
+    assert caught.value.line == 18
 
 
 @pytest.fixture
