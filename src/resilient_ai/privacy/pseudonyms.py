@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 _TOKEN_BYTES: Final = 5
 # What models do to a placeholder: they escape its brackets, change its case, put spaces or markup into it.
 _PLACEHOLDER: Final = re.compile(
-    r"(?:<|&lt;|\\u003[cC])\s{0,2}([A-Za-z][A-Za-z_]{1,40})\s{0,2}:\s{0,2}([0-9A-Fa-f]{10,24})\s{0,2}(?:>|&gt;|\\u003[eE])"
+    r"(?:<|&lt;|\\u003[cC])\s{0,2}([A-Za-z][A-Za-z0-9_]{0,40})\s{0,2}:\s{0,2}([0-9A-Fa-f]{10,24})\s{0,2}(?:>|&gt;|\\u003[eE])"
 )
 _LONGEST_PLACEHOLDER: Final = 96
 _NAME_SO_FAR: Final = re.compile(
-    r"\s{0,2}(?:[A-Za-z][A-Za-z_]{0,40}\s{0,2}(?::\s{0,2}[0-9A-Fa-f]{0,24}\s{0,2}[&\\]?[gtu0-3]{0,4})?)?"
+    r"\s{0,2}(?:[A-Za-z][A-Za-z0-9_]{0,40}\s{0,2}(?::\s{0,2}[0-9A-Fa-f]{0,24}\s{0,2}[&\\]?[gtu0-3]{0,4})?)?"
 )
 _OPENINGS: Final = ("<", "&lt;", "\\u003c", "\\u003C")
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resilient_ai.privacy import Pseudonymiser, Redactor
+from resilient_ai.privacy import Pseudonymiser, Redactor, Span
 from resilient_ai.privacy.redactor import FAILED
 
 TEXT = "Write to ann@example.com and bob@example.org, not to ann@example.com; card 4111 1111 1111 1111."
@@ -109,3 +109,35 @@ def test_what_cannot_be_hidden_is_not_sent() -> None:
 
     names = Pseudonymiser(Redactor(detectors=[broken]))  # type: ignore[list-item]
     assert names.hide(TEXT) == FAILED
+
+
+@pytest.mark.parametrize("kind", ["P", "PERSON", "ID_2", "NHS9"])
+def test_a_placeholder_of_any_kind_a_detector_may_name_is_restored(kind: str) -> None:
+    names = Pseudonymiser(Redactor(detectors=[lambda text: [Span(0, len(text), kind)]]))
+    hidden = names.hide("Ann Example")
+    stream = names.stream()
+    assert "Ann" not in hidden
+    assert names.restore(hidden) == "Ann Example"
+    assert "".join(map(stream.feed, hidden)) + stream.flush() == "Ann Example"
+
+
+def test_a_document_is_hidden_with_its_numbers_and_names_of_fields_and_comes_back() -> None:
+    names = Pseudonymiser()
+    document = json.dumps({"ann@example.com": [4915112345678, 3, True, None], "password": 'x"y'})
+    hidden = names.hide_json(document)
+    assert json.loads(hidden)
+    assert not {"ann", "4915112345678", 'x"y'} & set(hidden.replace("<", " ").split())
+    assert "example" not in hidden
+    assert json.loads(names.restore_json(hidden)) == {
+        "ann@example.com": ["4915112345678", 3, True, None],
+        "password": 'x"y',
+    }
+
+
+def test_a_stream_of_json_gets_the_originals_as_json_holds_them() -> None:
+    names = Pseudonymiser()
+    original = 'password is a9"\\b7c'
+    hidden = names.hide_json(json.dumps({"password": original}))
+    stream = names.stream(escaped=True)
+    shown = "".join(map(stream.feed, hidden)) + stream.flush()
+    assert json.loads(shown) == {"password": original}
