@@ -164,6 +164,10 @@ class Passage:
             self._told = error
             if self._at.asked is not None:
                 self._at.fail(error)
+            if self._at.goes_on and not self._sdk.replayable:
+                # The SDK knows that the body it sent cannot be sent again, although its failure would allow it.
+                attach(error, self._at.given_up(error), note=True)
+                raise
             return False, None
 
     async def _sent(self, options: Any) -> Any:

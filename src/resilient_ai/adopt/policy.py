@@ -36,6 +36,9 @@ NO_DEADLINE_SECONDS: Final = 86_400.0
 """Without a deadline the client's own timeouts stand, as before it was wrapped. A day bounds nothing in practice and keeps every
 calculation, span and log line finite."""
 
+LONGEST_HINT_SECONDS: Final = 120.0
+"""Without a deadline nobody waits longer than this because a provider said so; openai's own client has the same bound."""
+
 _MOST_CHAINS: Final = 256
 """Models (or deployments, or keys) one client is used for; beyond that the chains are built anew."""
 
@@ -118,6 +121,13 @@ class Policy:
 
     def judge(self, error: Exception) -> Verdict:
         """Reads a failure."""
+        verdict = self._read(error)
+        hint = verdict.retry_after
+        if self.settings.deadline is None and hint is not None and hint > LONGEST_HINT_SECONDS:
+            return replace(verdict, retry=False)
+        return verdict
+
+    def _read(self, error: Exception) -> Verdict:
         hook = self.settings.classify
         if hook is not None:
             try:

@@ -174,6 +174,14 @@ class Progress:
         self._leave()
         return outcome
 
+    def given_up(self, error: Exception) -> Outcome:
+        """The SDK will not ask again, whatever the state machine says."""
+        clock = self.driver.clock
+        outcome = self.call.finish(clock.now(), clock.wall(), self._policy.judge(error).kind.value, None)
+        self.over = True
+        self._leave()
+        return outcome
+
     def handed_over(self) -> None:
         """Somebody else gives the place back and closes the history."""
         self._placed = False

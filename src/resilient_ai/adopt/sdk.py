@@ -51,6 +51,12 @@ class Sdk:
         self.stream = stream
         self.stream_cls = stream_cls
 
+    @property
+    def replayable(self) -> bool:
+        """The body can be sent again outside the SDK's loop: it is plain data, no file and no stream."""
+        options = self.options
+        return getattr(options, "files", None) is None and getattr(options, "content", None) is None
+
     async def prepare(self) -> None:
         """Has the SDK turn what the caller wrote (omitted values, its own models, iterators) into plain data, where it does so itself."""
         prepare = getattr(self.client, "_copy_and_prepare", None)
