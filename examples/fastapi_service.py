@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Annotated
 
@@ -28,7 +28,7 @@ FILE = Path(__file__).parent / "config" / "offline.toml"
 
 
 @contextlib.asynccontextmanager
-async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
     async with ResilientModel.from_config(FILE, chain="support") as model:
         app.state.model = model
         yield
@@ -62,7 +62,7 @@ async def stream(request: Request, question: Annotated[str, Body(min_length=1)])
     words = model_of(request).astream(question)
     await words.__aenter__()  # to the first word: what fails before it is still a status, not a broken body
 
-    async def body() -> AsyncIterator[str]:
+    async def body() -> AsyncGenerator[str]:
         async with contextlib.aclosing(words):
             with contextlib.suppress(StreamInterrupted):  # the body ends where the answer broke
                 async for chunk in words:

@@ -12,7 +12,15 @@ from defaults_tables import filled
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-EXECUTED = ["policies.md", "streams.md", "output.md", "testing.md", "decorator.md", "drop-in.md", "privacy.md"]
+EXECUTED = [
+    "policies.md",
+    "streams.md",
+    "output.md",
+    "testing.md",
+    "decorator.md",
+    "drop-in.md",
+    "privacy.md",
+]
 
 
 @pytest.mark.parametrize("page", EXECUTED)

@@ -24,6 +24,7 @@ from resilient_ai.errors import InvalidRequest, ModelError
 from resilient_ai.messages import Image, Message, OutputSchema, Part, Reply, Request, Text
 from resilient_ai.models import OnDeviceModel
 from resilient_ai.models.on_device.link import Link
+from resilient_ai.models.on_device.places import QUEUE
 from resilient_ai.models.on_device.process import Endpoint
 from resilient_ai.runtime.blocking import drive
 
@@ -301,7 +302,7 @@ def test_a_worker_killed_in_mid_stream_is_a_typed_failure(slow: OnDeviceModel) -
 def test_too_many_at_once_are_refused_without_a_word_about_the_models_health(model: OnDeviceModel) -> None:
     async def run() -> ModelError:
         permit = await model._borrow(_scope(blocking=False))
-        waiting = [asyncio.create_task(model._borrow(_scope(blocking=False))) for _ in range(8)]
+        waiting = [asyncio.create_task(model._borrow(_scope(blocking=False))) for _ in range(QUEUE)]
         await asyncio.wait(waiting, timeout=0)
         with pytest.raises(ModelError) as refused:
             await model.answer(_request("x"), _scope(blocking=False))

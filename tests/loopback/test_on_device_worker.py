@@ -28,7 +28,7 @@ from resilient_ai.core.model import Scope
 from resilient_ai.models.http import Transport
 from resilient_ai.models.on_device.gguf import inspect
 from resilient_ai.models.on_device.link import Link
-from resilient_ai.models.on_device.places import LineFull
+from resilient_ai.models.on_device.places import QUEUE, LineFull
 from resilient_ai.models.on_device.process import Endpoint, WorkerSettings
 from resilient_ai.models.on_device.supervisor import (
     RESTART_WINDOW_SECONDS,
@@ -356,7 +356,9 @@ def test_the_line_is_bounded_and_ends_with_the_time_of_who_waits(
 def test_one_request_too_many_is_refused_at_once(worker: Supervisor) -> None:
     async def run() -> None:
         permit = await worker.borrow(_scope(blocking=False), _busy_slots)
-        waiting = [asyncio.create_task(worker.borrow(_scope(blocking=False), _busy_slots)) for _ in range(8)]
+        waiting = [
+            asyncio.create_task(worker.borrow(_scope(blocking=False), _busy_slots)) for _ in range(QUEUE)
+        ]
         await asyncio.wait(waiting, timeout=0)
         with pytest.raises(LineFull):
             await worker.borrow(_scope(blocking=False), _busy_slots)

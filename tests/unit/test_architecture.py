@@ -83,7 +83,9 @@ def test_imports_run_downwards_only() -> None:
 
 def _is_a_late_door(name: str, target: str) -> bool:
     """The facades load the configuration reader only when a user names a chain of it: a door, not a dependency."""
-    return name in ("model.py", "adopt/policy.py", "decorator/settings.py") and target.startswith("resilient_ai.config.")
+    return name in ("model.py", "adopt/policy.py", "decorator/settings.py") and target.startswith(
+        "resilient_ai.config."
+    )
 
 
 def test_every_module_belongs_to_a_layer() -> None:

@@ -18,7 +18,9 @@ _PER: Final = 1_000_000
 """The table's prices are for a million tokens, in US dollars."""
 
 
-def price_of(setting: PriceSetting, provider: str, model: str, *, clock: Clock = SYSTEM_CLOCK) -> Price | None:
+def price_of(
+    setting: PriceSetting, provider: str, model: str, *, clock: Clock = SYSTEM_CLOCK
+) -> Price | None:
     """The price that `setting` stands for; None if it is unknown.
 
     Raises:

@@ -18,8 +18,8 @@ from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.trace import Link, Status, format_span_id, format_trace_id
 
-from resilient_ai.telemetry import redaction
 from resilient_ai.privacy.redactor import Redactor as MachineRedactor
+from resilient_ai.telemetry import redaction
 
 if TYPE_CHECKING:
     from opentelemetry.util.types import AnyValue, Attributes

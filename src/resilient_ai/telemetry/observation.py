@@ -20,12 +20,12 @@ from opentelemetry.trace import TracerProvider  # noqa: TC002 - as above
 from resilient_ai.core.clock import Clock
 from resilient_ai.core.events import Observer
 from resilient_ai.errors import ConfigError
+from resilient_ai.runtime import observers
 from resilient_ai.telemetry import names, providers
 from resilient_ai.telemetry.ledger import Ledger
 from resilient_ai.telemetry.log import LevelName, Log, LogFormat, to_logger, to_stream
 from resilient_ai.telemetry.metrics import Metrics
 from resilient_ai.telemetry.spans import AttemptSpans, Spans
-from resilient_ai.runtime import observers
 
 FLUSH_SECONDS: Final = 5.0
 """How long `close` waits for exporters. A collector that is gone must not hold up the end of a process."""

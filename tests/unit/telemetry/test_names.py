@@ -9,8 +9,8 @@ import pytest
 
 from resilient_ai.core.events import ERROR_TYPES
 from resilient_ai.core.failure import FailureKind
-from resilient_ai.telemetry import names, observe, tables
 from resilient_ai.runtime import observers
+from resilient_ai.telemetry import names, observe, tables
 
 PAGE = Path(__file__).parents[3] / "docs" / "telemetry.md"
 

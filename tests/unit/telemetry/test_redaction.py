@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from resilient_ai.telemetry import redaction
 from resilient_ai.privacy import known_values
+from resilient_ai.telemetry import redaction
 from unit.telemetry import story
 from unit.telemetry.story import KEY
 

@@ -27,8 +27,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from resilient_ai.core import events
 from resilient_ai.core.failure import FailureKind
 from resilient_ai.errors import ConfigError
-from resilient_ai.telemetry import Observation, Spans, config_loaded, observe, providers
 from resilient_ai.runtime import observers
+from resilient_ai.telemetry import Observation, Spans, config_loaded, observe, providers
 from unit.telemetry import story
 from unit.telemetry.story import KEY
 
