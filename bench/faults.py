@@ -84,11 +84,12 @@ def cells(server: FaultServer, only: Iterable[str] | None = None) -> list[tuple[
     for name, fault in server.catalogue.items():
         if wanted is not None and name not in wanted:
             continue
-        for mode in ("json", "stream"):
+        modes: tuple[Mode, ...] = ("json", "stream")
+        for mode in modes:
             if fault.only not in (None, mode):
                 continue
             ideal = str(fault.json if mode == "json" else fault.stream)
-            found += [(name, colour, mode, ideal) for colour in ("sync", "async")]
+            found += [(name, "sync", mode, ideal), (name, "async", mode, ideal)]
     return found
 
 
@@ -177,7 +178,8 @@ def _judge(
 def run(only: Iterable[str] | None = None, workers: int = 6) -> list[Cell]:
     """All cells, several at a time."""
     with FaultServer() as server, ThreadPoolExecutor(workers) as pool:
-        return list(pool.map(lambda cell: meet(server, *cell), cells(server, only)))
+        endings = [pool.submit(meet, server, *way) for way in cells(server, only)]
+        return [ending.result() for ending in endings]
 
 
 def met_by_sdk(only: Iterable[str] | None = None) -> dict[tuple[str, str], str]:

@@ -70,5 +70,8 @@ def run(
 ) -> dict[tuple[str, str], str]:
     """Each (fault, mode, whether it is counted down) as the SDK met it."""
     with ThreadPoolExecutor(workers) as pool:
-        ends = pool.map(lambda way: met_by_sdk(server, way[0], way[1], counted=way[2]), ways)
-        return {(fault, mode): end for (fault, mode, _), end in zip(ways, ends, strict=True)}
+        ends = {
+            (fault, mode): pool.submit(met_by_sdk, server, fault, mode, counted=counted)
+            for fault, mode, counted in ways
+        }
+        return {way: end.result() for way, end in ends.items()}

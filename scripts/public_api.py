@@ -52,7 +52,8 @@ def _described(name: str, value: object) -> Iterator[str]:
             if isinstance(found, property):
                 yield f"    {name}.{member}: property"
             elif isinstance(found, (classmethod, staticmethod)):
-                yield f"    {type(found).__name__} {name}.{member}{_signature(found.__func__)}"
+                kind = "classmethod" if isinstance(found, classmethod) else "staticmethod"
+                yield f"    {kind} {name}.{member}{_signature(getattr(value, member))}"
             elif inspect.isfunction(found):
                 yield f"    {name}.{member}{_signature(found)}"
     elif callable(value):

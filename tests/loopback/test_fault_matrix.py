@@ -22,7 +22,7 @@ def server() -> Iterator[FaultServer]:
 def test_a_fault_is_met_as_an_ideal_client_would(server: FaultServer, fault: str) -> None:
     ways = cells(server, [fault])
     with ThreadPoolExecutor(len(ways)) as pool:
-        met = list(pool.map(lambda cell: meet(server, *cell), ways))
+        met = [ending.result() for ending in [pool.submit(meet, server, *way) for way in ways]]
     bad = [
         f"{cell.colour} {cell.mode}: ideal {cell.ideal}, got {cell.got} ({cell.detail})"
         for cell in met

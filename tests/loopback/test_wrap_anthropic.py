@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import anthropic
 import pytest
@@ -233,7 +233,7 @@ def test_middleware_of_the_client_sees_every_attempt(server: FaultServer, sessio
         middleware=[note],
     )
     client = wrap(plain, **POLICY)
-    message: Any = client.messages.create(**ASK)
+    message = cast("Any", client).messages.create(**ASK)
     assert message.content[0].type == "text"
     assert seen == [503, 200]
 

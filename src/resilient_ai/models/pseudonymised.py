@@ -209,7 +209,7 @@ def _restored(names: Pseudonymiser, reply: Reply, *, structured: bool) -> Reply:
         ),
         reasoning=tuple(Reasoning(names.restore(one.text)) for one in reply.reasoning if one.text),
         refusal=None if reply.refusal is None else names.restore(reply.refusal),
-        output=names.restore_value(output) if isinstance(output, _PLAIN) else output,
+        output=names.restore_value(cast("object", output)) if isinstance(output, _PLAIN) else output,
         flags=(*reply.flags, PSEUDONYMISED),
     )
 
