@@ -89,7 +89,8 @@ def cells(server: FaultServer, only: Iterable[str] | None = None) -> list[tuple[
             if fault.only not in (None, mode):
                 continue
             ideal = str(fault.json if mode == "json" else fault.stream)
-            found += [(name, "sync", mode, ideal), (name, "async", mode, ideal)]
+            found.append((name, "sync", mode, ideal))
+            found.append((name, "async", mode, ideal))
     return found
 
 
