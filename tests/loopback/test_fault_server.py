@@ -629,8 +629,9 @@ def test_close_ends_every_thread_and_frees_every_descriptor() -> None:
     for sock in clients:
         assert read(sock, enough=1 << 30).end in {"rst", "fin"}
         sock.close()
-    assert set(threading.enumerate()) == threads
-    assert _open_files() == files
+    # What was there before may end meanwhile: another server of this process closes when its tests are over.
+    assert set(threading.enumerate()) <= threads
+    assert _open_files() <= files
 
 
 def _open_files() -> int:

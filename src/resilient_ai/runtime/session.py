@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from resilient_ai.policies.limits import Concurrency
     from resilient_ai.runtime.driver import Driver
 
+LATE_SECONDS: Final = 0.02
+"""What may pass between the arrival of a chunk and its turn before the clock is taken to have run out."""
 MAX_ANSWER_CHARACTERS: Final = 2 * 1024 * 1024
 """Characters of one streamed answer, several times what the longest outputs of today's models hold. A stream without end is a fault, not
 an answer, and must not fill the memory until the deadline."""
@@ -243,6 +245,9 @@ class Session:
         until, phase = self._bound(step, scope, asked)
         try:
             chunks = await self._driver.bounded(source.receive(until), until)
+            if chunks is not None and self._driver.clock.now() > until + LATE_SECONDS:
+                # A source that always has something never suspends, so no timer ever fires: look at the clock.
+                raise AttemptTimeout(phase, sent=True)
         except Exception as error:  # noqa: BLE001 - every failure of a model becomes exactly one verdict
             await self._close_source()
             self._settle(failed(step, scope, _phased(error, phase != "attempt", phase), self._judge))
