@@ -18,7 +18,7 @@ $(READY): pyproject.toml requirements/dev.txt
 	touch $(READY)
 
 test: $(READY)
-	$(BIN)/python -m pytest -q -n 2
+	$(BIN)/python -m pytest -q -n 4
 
 lint: $(READY)
 	$(BIN)/ruff check .
