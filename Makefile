@@ -13,7 +13,7 @@ setup: $(READY)
 $(READY): pyproject.toml requirements/dev.txt
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --upgrade --target build/uv uv==$(UV_VERSION)
 	$(UV) venv --quiet --clear --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" $(VENV)
-	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r requirements/dev.txt
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
 	touch $(READY)
 
@@ -40,7 +40,7 @@ bench: $(READY)
 
 lock: $(READY)
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 \
-		--group dev --extra all --output-file requirements/dev.txt pyproject.toml
+		--override requirements/overrides.txt --group dev --extra all --output-file requirements/dev.txt pyproject.toml
 
 clean:
 	rm -rf $(VENV) build dist
