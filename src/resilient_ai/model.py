@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     import os
 
     from resilient_ai.asking import Messages
-    from resilient_ai.config.load import Config
+    from resilient_ai.config.file import Config
     from resilient_ai.config.source import ConfigSource
     from resilient_ai.core.clock import Clock, Random
     from resilient_ai.core.events import Observer

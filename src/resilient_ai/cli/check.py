@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from resilient_ai.config.load import Config
+    from resilient_ai.config.file import Config
     from resilient_ai.core.model import Model
 
 LIVE_SECONDS: Final = 30.0
@@ -88,7 +88,8 @@ def check(
     as_json: JsonOption = False,
 ) -> None:
     """Validate the configuration and try every model: its key, its file, its settings."""
-    from resilient_ai.config.load import Config, examine, find_config
+    from resilient_ai.config.file import Config
+    from resilient_ai.config.load import examine, find_config
     from resilient_ai.config.read import read_file
 
     with reporting(as_json=as_json):

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     )
     from resilient_ai.config.chains import EffectiveChain
     from resilient_ai.config.digest import policy_digest
+    from resilient_ai.config.file import Config
     from resilient_ai.config.jsonschema import json_schema
-    from resilient_ai.config.load import Config, find_config, load_config
+    from resilient_ai.config.load import find_config, load_config
     from resilient_ai.config.source import ConfigSource, Reloaded
     from resilient_ai.config.telemetry import observe_config
 
@@ -45,7 +46,7 @@ __all__ = [
 
 _HOMES = {
     "ChainPolicy": "build",
-    "Config": "load",
+    "Config": "file",
     "ConfigSource": "source",
     "EffectiveChain": "chains",
     "Reloaded": "source",

@@ -25,7 +25,7 @@ from resilient_ai.policies.timeouts import DEADLINE_SECONDS, Timeouts
 from resilient_ai.privacy.key_names import Secrecy, secrecy
 
 if TYPE_CHECKING:
-    from resilient_ai.config.load import Config
+    from resilient_ai.config.file import Config
     from resilient_ai.config.schema import TimeoutsTable
     from resilient_ai.config.toml_lines import KeyPath
     from resilient_ai.core.model import Model

@@ -23,7 +23,7 @@ from resilient_ai.privacy.key_names import Secrecy, secrecy
 
 if TYPE_CHECKING:
     from resilient_ai.config.chains import EffectiveChain
-    from resilient_ai.config.load import Config
+    from resilient_ai.config.file import Config
     from resilient_ai.config.toml_lines import KeyPath
 
 _PHASES: Final = ("connect", "first_token", "idle")

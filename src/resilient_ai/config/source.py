@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar, cast, final, overload
 
-from resilient_ai.config.load import Config, config_of, find_config
+from resilient_ai.config.file import Config
+from resilient_ai.config.load import config_of, find_config
 from resilient_ai.config.read import read_file
 from resilient_ai.errors import ConfigError
 

@@ -10,7 +10,7 @@ from resilient_ai.config.secrets import KeyLookup, look_up
 from resilient_ai.errors import ConfigError
 
 if TYPE_CHECKING:
-    from resilient_ai.config.load import Config
+    from resilient_ai.config.file import Config
     from resilient_ai.telemetry.observation import Observation
 
 _FILES = frozenset({"log_file", "span_file"})

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast, final
 if TYPE_CHECKING:
     import os
 
-    from resilient_ai.config.load import Config
+    from resilient_ai.config.file import Config
     from resilient_ai.core.model import Model
     from resilient_ai.decorator.text import Prompt
     from resilient_ai.messages import DataClassName, Reply
