@@ -5,16 +5,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar, cast, final
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast, final
 
 from resilient_ai.asking import request_of
-from resilient_ai.core.classify import classify as classify_failure
 from resilient_ai.core.clock import SYSTEM_CLOCK, seeded
 from resilient_ai.core.deadline import earliest
-from resilient_ai.core.failure import FailureKind, Verdict, verdict_of
+from resilient_ai.core.failure import FailureKind, Verdict
 from resilient_ai.engine.call import Call, next_number
 from resilient_ai.engine.plan import REASKS, Hop, Plan, check, digest
 from resilient_ai.errors import ConfigError
+from resilient_ai.judging import ClassifyHook, judged
 from resilient_ai.messages import JSON, DataClassName, Reply, Request, Tool
 from resilient_ai.policies.breaker import Breaker
 from resilient_ai.policies.budget import RetryBudget
@@ -45,9 +45,6 @@ if TYPE_CHECKING:
     from resilient_ai.output import Expectation, OutputCheck
 
 T = TypeVar("T")
-
-ClassifyHook: TypeAlias = "Callable[[Exception], Verdict | FailureKind | str | None]"
-"""Reads an exception before the library does; None leaves it to the library."""
 
 _OBJECTIONS: Final = frozenset({FailureKind.CONTENT_FILTERED, FailureKind.INVALID_OUTPUT})
 """Kinds that are flagged on the reply unless the user gives an action for them."""
@@ -467,19 +464,7 @@ class ResilientModel:
         return request_of(messages, tools, parameters, data_class, schema)
 
     def _judge(self, error: Exception) -> Verdict:
-        if self._classify is not None:
-            try:
-                verdict = self._classify(error)
-                if verdict is not None and not isinstance(verdict, Verdict):
-                    verdict = verdict_of(FailureKind(verdict), reasons=("the classify hook",))
-            except Exception as failure:  # noqa: BLE001 - a hook must not turn a failure into another
-                _log.warning(
-                    "the classify hook raised %s; the library's own reading is used", type(failure).__name__
-                )
-                verdict = None
-            if verdict is not None:
-                return verdict
-        return classify_failure(error, clock=self._blocking.clock)
+        return judged(error, self._classify, self._blocking.clock)
 
 
 def _built(config: Config, chain: str | None, overrides: dict[str, Any]) -> ResilientModel:

@@ -22,8 +22,8 @@ LAYERS: list[set[str]] = [
     {"runtime"},
     {"privacy"},
     {"models", "telemetry", "testing"},
-    {"history", "health", "output", "asking"},
-    {"model", "decorator", "wrap", "adopt", "frameworks"},
+    {"history", "health", "output", "asking", "judging"},
+    {"model", "decorator", "adopt", "frameworks"},
     {"config", "operate"},
     {"cli"},
 ]

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from resilient_ai.core.clock import Clock, Random
     from resilient_ai.core.events import Observer
     from resilient_ai.core.model import Model
+    from resilient_ai.judging import ClassifyHook
     from resilient_ai.messages import DataClassName
-    from resilient_ai.model import ClassifyHook
     from resilient_ai.output import OutputCheck
     from resilient_ai.policies.breaker import Breaker
     from resilient_ai.policies.budget import RetryBudget

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, cast, final
 
-from resilient_ai.core.classify import classify as classify_failure
 from resilient_ai.core.clock import SYSTEM_CLOCK, Clock, seeded
-from resilient_ai.core.failure import FailureKind, Verdict, verdict_of
+from resilient_ai.core.failure import FailureKind, Verdict
 from resilient_ai.engine.plan import REASKS, Hop, Plan, check, digest
 from resilient_ai.errors import ConfigError
+from resilient_ai.judging import judged
 from resilient_ai.policies.breaker import Breaker
 from resilient_ai.policies.budget import RetryBudget
 from resilient_ai.policies.fallback import WhenAllOpen, actions, one_of
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from resilient_ai.core.events import Observer
     from resilient_ai.core.model import Model
     from resilient_ai.health import ChainHealth
+    from resilient_ai.judging import ClassifyHook
     from resilient_ai.messages import DataClassName, Reply
-    from resilient_ai.model import ClassifyHook
     from resilient_ai.output import Expectation, OutputCheck
 
 NO_DEADLINE_SECONDS: Final = 86_400.0
@@ -121,24 +121,11 @@ class Policy:
 
     def judge(self, error: Exception) -> Verdict:
         """Reads a failure."""
-        verdict = self._read(error)
+        verdict = judged(error, self.settings.classify, self.settings.clock)
         hint = verdict.retry_after
         if self.settings.deadline is None and hint is not None and hint > LONGEST_HINT_SECONDS:
             return replace(verdict, retry=False)
         return verdict
-
-    def _read(self, error: Exception) -> Verdict:
-        hook = self.settings.classify
-        if hook is not None:
-            try:
-                verdict = hook(error)
-            except Exception:  # noqa: BLE001 - a hook must not turn a failure into another
-                verdict = None
-            if isinstance(verdict, Verdict):
-                return verdict
-            if verdict is not None:
-                return verdict_of(FailureKind(verdict), reasons=("the classify hook",))
-        return classify_failure(error, clock=self.settings.clock)
 
     def explain(self, model: str = "any") -> str:
         """The effective policy for the client's model `model` and its worst case, for people."""

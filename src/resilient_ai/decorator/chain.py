@@ -15,8 +15,9 @@ from resilient_ai.decorator.options import CURRENT, least
 from resilient_ai.decorator.settings import Fallback, Settings, is_model
 from resilient_ai.errors import ConfigError
 from resilient_ai.history import outcome_of
+from resilient_ai.judging import ClassifyHook
 from resilient_ai.messages import Request
-from resilient_ai.model import ClassifyHook, ResilientModel
+from resilient_ai.model import ResilientModel
 
 if TYPE_CHECKING:
     from resilient_ai.core.failure import Verdict

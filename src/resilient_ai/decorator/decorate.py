@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from resilient_ai.core.events import Observer
     from resilient_ai.decorator.text import Prompt
     from resilient_ai.health import ChainHealth
+    from resilient_ai.judging import ClassifyHook
     from resilient_ai.messages import DataClassName, Outcome, Reply
-    from resilient_ai.model import ClassifyHook
     from resilient_ai.policies.breaker import Breaker
     from resilient_ai.policies.budget import RetryBudget
     from resilient_ai.policies.fallback import OnInterrupt, WhenAllOpen
