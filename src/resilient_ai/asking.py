@@ -81,6 +81,10 @@ def _base(messages: Messages) -> Request:
         if not messages:
             raise InvalidRequest("The question is empty; give some text.")
         return Request((Message("user", (Text(messages),)),))
+    if isinstance(messages, bytes | bytearray | Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all typed
+        raise InvalidRequest(
+            f"The messages are a {type(messages).__name__}; give text, or a list of {{'role', 'content'}}."
+        )
     if not isinstance(messages, Sequence) or not messages:  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all typed
         raise InvalidRequest("There are no messages; give a question, or a list of {'role', 'content'}.")
     turns: Any = messages
@@ -114,7 +118,7 @@ def _by_codec(messages: Sequence[Message | Mapping[str, JSON]]) -> Request:
             continue
         if not isinstance(message, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all typed
             raise InvalidRequest(
-                f"messages[{index}] is a {type(message).__name__}; give a mapping with 'role' and 'content', or a Message."
+                f"messages[{index}] is of type {type(message).__name__}; give a mapping with 'role' and 'content', or a Message."
             )
         if message.get("role") not in ROLES:
             raise InvalidRequest(

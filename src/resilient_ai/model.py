@@ -23,7 +23,7 @@ from resilient_ai.policies.fallback import OnInterrupt, WhenAllOpen, actions, on
 from resilient_ai.policies.limits import Concurrency, Limits
 from resilient_ai.policies.retry import Retry
 from resilient_ai.policies.spending import CostCap
-from resilient_ai.policies.timeouts import DEADLINE_SECONDS, Timeouts
+from resilient_ai.policies.timeouts import DEADLINE_SECONDS, Timeouts, check_deadline
 from resilient_ai.runtime import observers as watchers
 from resilient_ai.runtime.aio import AioDriver
 from resilient_ai.runtime.blocking import BlockingDriver, drive
@@ -125,6 +125,7 @@ class ResilientModel:
     ) -> None:
         from resilient_ai.models.naming import model_of
 
+        check_deadline(deadline)
         one_of("on_interrupt", on_interrupt, ("raise", "restart", "continue"))
         one_of("when_all_open", when_all_open, ("last_resort", "wait", "raise"))
         if on_interrupt == "continue" and checks:
@@ -338,7 +339,7 @@ class ResilientModel:
             **{key: value for key, value in chosen.items() if value is not None},
         }
         if deadline is not None:
-            _positive(deadline)
+            check_deadline(deadline)
         return copy
 
     def health(self) -> ChainHealth:
@@ -427,7 +428,7 @@ class ResilientModel:
             if deadline is not None
             else cast("float", self._options.get("deadline", self._plan.deadline))
         )
-        _positive(seconds)
+        check_deadline(seconds)
         watching = watchers.current() + self._observers
         now = clock.now()
         plan = self._plan
@@ -480,10 +481,3 @@ def _built(config: Config, chain: str | None, overrides: dict[str, Any]) -> Resi
 
 def _check_of(expectation: Expectation | None) -> Callable[[Reply], Reply] | None:
     return None if expectation is None else expectation.check
-
-
-def _positive(deadline: float) -> None:
-    if not 0 < deadline < float("inf"):
-        raise ConfigError(
-            f"deadline is {deadline!r}; it must be a finite number of seconds above 0.", key="deadline"
-        )

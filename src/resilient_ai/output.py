@@ -140,7 +140,7 @@ class Expectation:
             ]
             more = f" and {len(faults) - MAX_PROBLEMS} more" if len(faults) > MAX_PROBLEMS else ""
             problem = f"It does not fit the schema {self._name}: {'; '.join(shown)}{more}."
-            raise self._invalid(reply, problem, f"{len(faults)} faults against the schema") from None
+            raise self._invalid(reply, problem, f"faults against the schema: {len(faults)}") from None
         except RecursionError:
             raise self._invalid(reply, "It is nested too deeply.", "nested too deeply") from None
 

@@ -17,7 +17,7 @@ from resilient_ai.policies.budget import RetryBudget
 from resilient_ai.policies.fallback import WhenAllOpen, actions, one_of
 from resilient_ai.policies.limits import Concurrency, Limits
 from resilient_ai.policies.retry import Retry
-from resilient_ai.policies.timeouts import Timeouts
+from resilient_ai.policies.timeouts import Timeouts, check_deadline
 from resilient_ai.runtime.aio import AioDriver
 from resilient_ai.runtime.blocking import BlockingDriver
 from resilient_ai.state import model_state
@@ -259,8 +259,6 @@ def settings_of(
         if name in merged:
             merged[name] = tuple(cast("Sequence[object]", merged[name]))
     deadline = merged.get("deadline")
-    if deadline is not None and not deadline > 0:
-        raise ConfigError(
-            f"deadline is {deadline!r}; it must be a number of seconds above 0.", key="deadline"
-        )
+    if deadline is not None:
+        check_deadline(deadline)
     return Settings(fallback=models, **merged)

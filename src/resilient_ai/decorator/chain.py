@@ -133,7 +133,7 @@ class FunctionChain:
             return
         if not callable(one):
             raise ConfigError(
-                f"A {type(one).__name__} cannot answer; fallback takes functions, models and names such as 'openai:gpt-5.2'.",
+                f"Nothing of type {type(one).__name__} can answer; fallback takes functions, models and names such as 'openai:gpt-5.2'.",
                 key="fallback",
             )
         if not self._asynchronous and is_asynchronous(one):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, final
 
 from resilient_ai.asking import DATA_CLASSES
 from resilient_ai.errors import ConfigError
+from resilient_ai.policies.timeouts import check_deadline
 
 if TYPE_CHECKING:
     from resilient_ai.messages import DataClassName
@@ -41,10 +42,8 @@ def resilient_options(
     Raises:
         ConfigError: An option is out of range.
     """
-    if deadline is not None and not deadline > 0:
-        raise ConfigError(
-            f"deadline is {deadline!r}; it must be a number of seconds above 0.", key="deadline"
-        )
+    if deadline is not None:
+        check_deadline(deadline)
     if data_class is not None and data_class not in DATA_CLASSES:
         raise ConfigError(
             f"data_class is {data_class!r}; it must be one of {', '.join(DATA_CLASSES)}.", key="data_class"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, final
 from resilient_ai.core.failure import Action, FailureKind
 from resilient_ai.errors import ConfigError
 from resilient_ai.policies.spending import CostCap, Spending
+from resilient_ai.policies.timeouts import check_deadline
 
 if TYPE_CHECKING:
     from resilient_ai.core.model import Model, Traits
@@ -219,13 +220,12 @@ def check(plan: Plan) -> Plan:
     """
     if not plan.hops:
         raise ConfigError("The chain has no model; give at least one.", key="models")
-    if not 0 < plan.deadline < float("inf"):
-        raise ConfigError(
-            f"deadline is {plan.deadline!r}; it must be a finite number of seconds above 0.", key="deadline"
-        )
+    check_deadline(plan.deadline)
     if plan.reserve is not None:
-        if plan.reserve < 0:
-            raise ConfigError(f"reserve is {plan.reserve!r}; it must not be negative.", key="reserve")
+        if not isinstance(plan.reserve, int | float) or plan.reserve < 0:  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all typed
+            raise ConfigError(
+                f"reserve is {plan.reserve!r}; it must be a number of seconds, not below 0.", key="reserve"
+            )
         total = plan.reserve * (len(plan.hops) - 1)
         if total >= plan.deadline:
             raise ConfigError(

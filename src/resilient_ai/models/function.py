@@ -59,7 +59,7 @@ class FunctionModel:
     ) -> None:
         if not callable(function):
             raise ConfigError(
-                f"A {type(function).__name__} is not a function; give a callable, a model or a name."
+                f"An object of type {type(function).__name__} is not a function; give a callable, a model or a name."
             )
         self._function = function
         self._name = name or getattr(function, "__name__", None) or type(function).__name__

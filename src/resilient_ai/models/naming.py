@@ -42,7 +42,7 @@ def model_of(what: str | Model | Callable[..., object]) -> Model:
 
         return FunctionModel(what)
     raise ConfigError(
-        f"A {type(what).__name__} cannot answer; a chain takes names such as 'openai:gpt-5.2', models and functions."
+        f"Nothing of type {type(what).__name__} can answer; a chain takes names such as 'openai:gpt-5.2', models and functions."
     )
 
 

@@ -16,6 +16,7 @@ from typing import Final, final
 
 from resilient_ai.core.failure import FailureKind
 from resilient_ai.errors import ConfigError
+from resilient_ai.policies.options import check_kinds
 
 CAPACITY: Final = 500
 RETRY_COST: Final = 14
@@ -50,6 +51,7 @@ class RetryBudget:
     enabled: bool = True
 
     def __post_init__(self) -> None:
+        check_kinds(self)
         for name in ("capacity", "retry_cost", "throttled_cost", "refund", "floor"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"RetryBudget.{name} is {getattr(self, name)!r}; it must not be negative.")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol, final
 
 from resilient_ai.errors import ConfigError
+from resilient_ai.policies.options import check_kinds
 
 QUEUE: Final = 64
 """Calls that may wait for a place where a concurrency limit is set."""
@@ -37,6 +38,7 @@ class Limits:
     tokens_per_minute: float | None = None
 
     def __post_init__(self) -> None:
+        check_kinds(self)
         for name in ("concurrency", "requests_per_minute", "tokens_per_minute"):
             value = getattr(self, name)
             if value is not None and not value > 0:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, Literal, final
 
 from resilient_ai.core.failure import FailureKind, Verdict
 from resilient_ai.errors import ConfigError
+from resilient_ai.policies.options import check_kinds
 
 if TYPE_CHECKING:
     from tenacity import RetryCallState
@@ -63,6 +64,7 @@ class Retry:
     retry: RetryBaseT | None = None
 
     def __post_init__(self) -> None:
+        check_kinds(self)
         if self.attempts < 1:
             raise ConfigError(
                 f"Retry.attempts is {self.attempts!r}; it counts the first request too, so it is at least 1."

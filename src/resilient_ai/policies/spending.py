@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final, final
 
 from resilient_ai.errors import ConfigError
+from resilient_ai.policies.options import check_kinds
 
 WINDOW_SECONDS: Final = 86_400.0
 """A day: the period budgets are mostly set for."""
@@ -37,6 +38,7 @@ class CostCap:
     currency: str = "USD"
 
     def __post_init__(self) -> None:
+        check_kinds(self)
         for name in ("per_call", "per_window"):
             amount = getattr(self, name)
             if amount is not None and not 0 <= amount < float("inf"):

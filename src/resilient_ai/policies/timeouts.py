@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Final, final
 
 from resilient_ai.errors import ConfigError
+from resilient_ai.policies.options import check_kinds
 
 DEADLINE_SECONDS: Final = 120.0
 """The whole call: long enough for two whole answers with long outputs, short enough that somebody is still waiting."""
@@ -21,6 +22,18 @@ IDLE_SECONDS: Final = 30.0
 """Far above the slowest steady output (45 ms a token); a gap this long is a stall."""
 ATTEMPT_SECONDS: Final = 60.0
 """About the 99th percentile of whole answers with long outputs."""
+
+
+def check_deadline(seconds: object) -> None:
+    """Refuses what is no deadline.
+
+    Raises:
+        ConfigError: `seconds` is not a finite number above 0.
+    """
+    if not isinstance(seconds, int | float) or not 0 < seconds < float("inf"):
+        raise ConfigError(
+            f"deadline is {seconds!r}; it must be a finite number of seconds above 0.", key="deadline"
+        )
 
 
 @final
@@ -41,6 +54,7 @@ class Timeouts:
     attempt: float = ATTEMPT_SECONDS
 
     def __post_init__(self) -> None:
+        check_kinds(self)
         for one in fields(self):
             value = getattr(self, one.name)
             if not 0 < value < float("inf"):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, final
 
 from resilient_ai.errors import ConfigError
+from resilient_ai.policies.options import check_kinds
 
 if TYPE_CHECKING:
     from pybreaker import CircuitBreakerListener, CircuitBreakerStorage
@@ -60,6 +61,7 @@ class Breaker:
     enabled: bool = True
 
     def __post_init__(self) -> None:
+        check_kinds(self)
         if not self.window > 0:
             raise ConfigError(f"Breaker.window is {self.window!r}; it must be a number of seconds above 0.")
         if not 0 < self.failure_ratio <= 1:
