@@ -21,6 +21,7 @@ _PATHS: Final[tuple[tuple[re.Pattern[str], str, str], ...]] = (
     (re.compile(r"(?:v1/)?messages"), "anthropic", "Anthropic"),
     (re.compile(r".*models/[^/]+:(?:stream)?generateContent", re.IGNORECASE), "gemini", "Gemini"),
     (re.compile(r"(?:.*/)?api/chat"), "ollama", "Ollama"),
+    (re.compile(r"(?:.*/)?v2/chat"), "cohere", "Cohere"),
 )
 """The path of a POST below the client's base URL, whole; the codec's module and class."""
 

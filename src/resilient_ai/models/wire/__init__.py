@@ -128,7 +128,7 @@ class Codec(Protocol):
 
     @property
     def format(self) -> str:
-        """Its name: `openai-chat`, `openai-responses`, `anthropic`, `gemini`, `ollama`."""
+        """Its name: `openai-chat`, `openai-responses`, `anthropic`, `gemini`, `ollama`, `cohere`."""
         ...
 
     @property

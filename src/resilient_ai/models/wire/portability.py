@@ -94,6 +94,8 @@ _BLOCKERS: Final[Mapping[str, Callable[[JSON], bool]]] = {
     "function_call": _given,
     "web_search_options": _given,
     "search_parameters": _given,
+    # Sources the provider itself reads into the prompt.
+    "documents": _given,
     "plugins": _given,
     # More, or other, than one text.
     "n": _several,
@@ -110,6 +112,6 @@ _BLOCKERS: Final[Mapping[str, Callable[[JSON], bool]]] = {
 }
 """Parameters of any format that change what is asked, and for which values they do.
 
-Source: the public API references of OpenAI, Anthropic, Google, Mistral, xAI and OpenRouter, read for parameters without a
+Source: the public API references of OpenAI, Anthropic, Google, Mistral, Cohere, xAI and OpenRouter, read for parameters without a
 counterpart elsewhere.
 """

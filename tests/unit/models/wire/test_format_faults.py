@@ -1,4 +1,4 @@
-"""Broken and odd answers of Anthropic, Gemini and Ollama: read rightly, or refused with an error of this package."""
+"""Broken and odd answers of Anthropic, Gemini, Ollama and Cohere: read rightly, or refused with an error of this package."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from resilient_ai.core.failure import FailureKind
 from resilient_ai.messages import JSON, Reply, ToolCall
 from resilient_ai.models.wire import Codec, Malformed, ReportedError, Truncated, WireError
 from resilient_ai.models.wire.anthropic import Anthropic
+from resilient_ai.models.wire.cohere import Cohere
 from resilient_ai.models.wire.framing import MAX_EVENT_BYTES, MAX_LINE_BYTES
 from resilient_ai.models.wire.gemini import Gemini
 from resilient_ai.models.wire.ollama import Ollama
@@ -22,7 +23,8 @@ from resilient_ai.models.wire.ollama import Ollama
 ANTHROPIC = Anthropic()
 GEMINI = Gemini()
 OLLAMA = Ollama()
-CODECS: list[Codec] = [ANTHROPIC, GEMINI, OLLAMA]
+COHERE = Cohere()
+CODECS: list[Codec] = [ANTHROPIC, GEMINI, OLLAMA, COHERE]
 
 
 def read(codec: Codec, body: bytes) -> tuple[Reply, WireError | None]:
@@ -107,12 +109,40 @@ def line(content: JSON = "", *, done: bool = False, **fields: JSON) -> bytes:
 
 
 LAST = line(done=True, done_reason="stop", prompt_eval_count=3, eval_count=2)
+
+
+def said(**content: JSON) -> JSON:
+    """The delta of an event of Cohere's that carries a piece of the message."""
+    return {"message": content}
+
+
+COHERE_START = event(type="message-start", id="c1", delta=said(role="assistant"))
+COHERE_TEXT = (
+    event(type="content-start", index=0, delta=said(content={"type": "text", "text": ""}))
+    + event(type="content-delta", index=0, delta=said(content={"text": "Hel"}))
+    + event(type="content-delta", index=0, delta=said(content={"text": "lo"}))
+)
+
+
+def cohere_end(reason: JSON = "COMPLETE", **fields: JSON) -> bytes:
+    usage: JSON = {"tokens": {"input_tokens": 3, "output_tokens": 2.0}}
+    return event(type="content-end", index=0) + event(
+        type="message-end", delta={"finish_reason": reason, "usage": usage, **fields}
+    )
+
+
 WHOLE: dict[str, bytes] = {
+    "cohere": COHERE_START + COHERE_TEXT + cohere_end(),
     "anthropic": START + TEXT + END,
     "gemini": HEL + LO,
     "ollama": line("Hel") + line("lo") + LAST,
 }
-HALF: dict[str, bytes] = {"anthropic": START + TEXT, "gemini": HEL, "ollama": line("Hel")}
+HALF: dict[str, bytes] = {
+    "anthropic": START + TEXT,
+    "cohere": COHERE_START + COHERE_TEXT,
+    "gemini": HEL,
+    "ollama": line("Hel"),
+}
 
 
 @pytest.mark.parametrize(
@@ -141,6 +171,16 @@ HALF: dict[str, bytes] = {"anthropic": START + TEXT, "gemini": HEL, "ollama": li
         (GEMINI, b'{"candidates": [{"content": {"parts": [{"text": 5}]}}]}'),
         (GEMINI, b'{"candidates": [{"content": {"parts": [{"functionCall": []}]}}]}'),
         (GEMINI, b'{"candidates": [{"finishReason": 5}]}'),
+        (COHERE, b'{"message": null, "finish_reason": "COMPLETE"}'),
+        (COHERE, b'{"message": {}, "finish_reason": "COMPLETE"}'),
+        (COHERE, b'{"message": [], "finish_reason": "COMPLETE"}'),
+        (COHERE, b'{"message": {"content": 5}}'),
+        (COHERE, b'{"message": {"content": [1]}}'),
+        (COHERE, b'{"message": {"content": [{}]}}'),
+        (COHERE, b'{"message": {"content": [{"type": "text", "text": 5}]}}'),
+        (COHERE, b'{"message": {"content": "x"}, "finish_reason": 5}'),
+        (COHERE, b'{"message": {"tool_calls": {}}}'),
+        (COHERE, b'{"message": {"tool_calls": [{"id": "a", "function": {"name": 5}}]}}'),
         (OLLAMA, b'{"message": null, "done": true}'),
         (OLLAMA, b'{"message": {}, "done": true}'),
         (OLLAMA, b'{"message": [], "done": true}'),
@@ -164,7 +204,7 @@ def test_junk_in_a_stream_is_refused_and_what_came_is_kept(codec: Codec, junk: b
     if codec is OLLAMA:
         junk = junk.removeprefix(b"data: ")
     text = refused(codec, HALF[codec.format] + junk + b"x", Malformed)
-    assert text == ("Hello" if codec is ANTHROPIC else "Hel")
+    assert text == ("Hello" if codec in (ANTHROPIC, COHERE) else "Hel")
 
 
 @pytest.mark.parametrize("codec", CODECS)
@@ -226,6 +266,7 @@ def test_a_field_of_any_type_in_any_place_raises_only_errors_of_the_wire(
         "anthropic": json.loads(ANTHROPIC.encode_reply(FULL, model="m")),
         "gemini": json.loads(GEMINI.encode_reply(FULL, model="m")),
         "ollama": json.loads(OLLAMA.encode_reply(FULL, model="m")),
+        "cohere": json.loads(COHERE.encode_reply(FULL, model="m")),
     }
     with contextlib.suppress(WireError):
         codec.decode_reply(json.dumps(changed(whole[codec.format], choice, fresh)).encode())
@@ -417,3 +458,93 @@ def test_an_error_line_is_an_error_and_its_line_end_may_be_missing() -> None:
 def test_a_last_line_without_its_end_is_read_and_a_cut_one_is_truncated() -> None:
     assert good(OLLAMA, line("Hello") + LAST.rstrip()).text == "Hello"
     assert refused(OLLAMA, line("Hello") + LAST[:-9], Truncated) == "Hello"
+
+
+# Cohere.
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        COHERE_TEXT,
+        cohere_end(),
+        COHERE_START + event(type="content-delta", index=0),
+        COHERE_START + event(type="content-delta", index=0, delta={"message": {}}),
+        COHERE_START + event(type="content-delta", index=0, delta=said(content={"text": 5})),
+        COHERE_START + event(type="tool-call-delta", index=0, delta=said(tool_calls={})),
+        COHERE_START + event(type="tool-call-start", index="0", delta=said(tool_calls={})),
+        COHERE_START + event(type="tool-call-start", index=0, delta=said(tool_calls=[])),
+        COHERE_START + event(type="message-end"),
+        COHERE_START + COHERE_TEXT + event(type="message-start", id="c2"),
+        COHERE_START + b"data: {}\n\n",
+    ],
+)
+def test_events_of_cohere_out_of_place_are_refused(body: bytes) -> None:
+    refused(COHERE, body, Malformed)
+
+
+def test_the_mark_of_the_end_without_the_last_event_is_no_end() -> None:
+    assert refused(COHERE, COHERE_START + COHERE_TEXT + b"data: [DONE]\n\n", Truncated) == "Hello"
+
+
+def test_an_event_of_cohere_nobody_knows_is_ignored() -> None:
+    odd = event(type="weather-report", sky="clear") + b"event: keep-alive\ndata: not json\n\n"
+    assert good(COHERE, COHERE_START + odd + COHERE_TEXT + cohere_end()).text == "Hello"
+
+
+def test_a_plan_and_a_thought_are_kept_apart() -> None:
+    body = (
+        COHERE_START
+        + event(type="tool-plan-delta", delta=said(tool_plan="I will look."))
+        + event(type="content-start", index=0, delta=said(content={"type": "thinking", "thinking": ""}))
+        + event(type="content-delta", index=0, delta=said(content={"thinking": "Where?"}))
+        + event(type="content-end", index=0)
+        + COHERE_TEXT
+        + cohere_end()
+    )
+    reply = good(COHERE, body)
+    assert [(part.text, part.opaque) for part in reply.reasoning] == [
+        ("I will look.", {"tool_plan": True}),
+        ("Where?", {"cohere_thinking": True}),
+    ]
+
+
+@pytest.mark.parametrize(("reason", "status"), [("ERROR", 500), ("TIMEOUT", 504)])
+def test_an_answer_that_ended_in_an_error_is_one(reason: str, status: int) -> None:
+    body = COHERE_START + COHERE_TEXT + cohere_end(reason, error="the model fell over")
+    reply, failure = read(COHERE, body)
+    assert reply.text == "Hello"
+    assert isinstance(failure, ReportedError)
+    assert failure.status == status
+    whole = json.dumps({"id": "c1", "finish_reason": reason, "message": {"role": "assistant"}}).encode()
+    with pytest.raises(ReportedError):
+        COHERE.decode_reply(whole)
+
+
+def test_an_error_body_of_cohere_in_place_of_an_answer_is_reported() -> None:
+    with pytest.raises(ReportedError):
+        COHERE.decode_reply(b'{"id": "x", "message": "invalid api token"}')
+
+
+@pytest.mark.parametrize(
+    ("reason", "meaning"),
+    [
+        ("STOP_SEQUENCE", "stop"),
+        ("MAX_TOKENS", "length"),
+        ("ERROR_TOXIC", "content_filtered"),
+        ("NEW", "other"),
+    ],
+)
+def test_why_cohere_stopped_is_told(reason: str, meaning: str) -> None:
+    assert good(COHERE, COHERE_START + COHERE_TEXT + cohere_end(reason)).finish_reason == meaning
+
+
+def test_what_was_billed_counts_where_nothing_else_was_counted() -> None:
+    usage: JSON = {"billed_units": {"input_tokens": 7.0, "output_tokens": 5.0}}
+    body = (
+        COHERE_START
+        + COHERE_TEXT
+        + event(type="message-end", delta={"finish_reason": "COMPLETE", "usage": usage})
+    )
+    counts = good(COHERE, body).usage
+    assert (counts.input_tokens, counts.output_tokens) == (7, 5)

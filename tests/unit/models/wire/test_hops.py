@@ -25,13 +25,14 @@ from resilient_ai.messages import (
 )
 from resilient_ai.models.wire import Codec, Unportable
 from resilient_ai.models.wire.anthropic import Anthropic
+from resilient_ai.models.wire.cohere import Cohere
 from resilient_ai.models.wire.gemini import Gemini
 from resilient_ai.models.wire.ollama import Ollama
 from resilient_ai.models.wire.openai_chat import OpenAIChat
 from resilient_ai.models.wire.openai_responses import OpenAIResponses
 
 CHAT = OpenAIChat()
-CODECS: list[Codec] = [CHAT, Anthropic(), Gemini(), OpenAIResponses(), Ollama()]
+CODECS: list[Codec] = [CHAT, Anthropic(), Gemini(), OpenAIResponses(), Ollama(), Cohere()]
 SCHEMA: dict[str, JSON] = {
     "type": "object",
     "properties": {"city": {"type": "string"}},
@@ -164,14 +165,16 @@ def conversations(draw: st.DrawFn) -> Request:
 @given(request=conversations(), route=st.permutations(CODECS))
 def test_no_route_through_the_formats_loses_or_moves_anything(request: Request, route: list[Codec]) -> None:
     there = request
+    told: set[str] = set()
     for codec in route:
+        told.update(codec.encode_request(there, model="m", stream=False).dropped)
         there = hop(codec, there)
     assert script(there) == script(request)
     assert there.tools == request.tools or [(tool.name, tool.parameters) for tool in there.tools] == [
         ("f", SCHEMA)
     ]
     assert there.max_tokens == request.max_tokens
-    assert (there.output_schema is None) == (request.output_schema is None)
+    assert (there.output_schema is None) == (request.output_schema is None or "output_schema" in told)
     if there.output_schema is not None:
         assert there.output_schema.schema == SCHEMA
 
@@ -222,6 +225,19 @@ STATES: dict[str, tuple[JSON, str]] = {
             "messages": [
                 {"role": "user", "content": "Hi"},
                 {"role": "assistant", "content": "Yo", "thinking": "SECRET"},
+            ]
+        },
+        "SECRET",
+    ),
+    "cohere": (
+        {
+            "messages": [
+                {"role": "user", "content": "Hi"},
+                {
+                    "role": "assistant",
+                    "tool_plan": "SECRET",
+                    "content": [{"type": "thinking", "thinking": "SECRET"}, {"type": "text", "text": "Yo"}],
+                },
             ]
         },
         "SECRET",
