@@ -1,0 +1,188 @@
+"""What the SDK and its own provider say to each other in one call of a wrapped client, and what of it is an answer."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, final
+
+from resilient_ai.adopt.answers import bound, is_read
+from resilient_ai.adopt.sdk import RAW_HEADER
+from resilient_ai.adopt.source import ProviderStream
+from resilient_ai.adopt.wire_faults import says_nothing, typed
+from resilient_ai.core.deadline import AttemptTimeout
+from resilient_ai.messages import Reply
+from resilient_ai.models.wire import Malformed, WireError
+from resilient_ai.models.wire.flags import flags_of
+
+if TYPE_CHECKING:
+    from resilient_ai.adopt.primary import Primary
+    from resilient_ai.adopt.progress import Progress
+    from resilient_ai.adopt.sdk import Sdk
+    from resilient_ai.core.model import ChunkSource, Scope
+    from resilient_ai.models.wire import Codec
+
+
+@final
+class Exchange:
+    """The requests of one call to the client's own provider. Its attempts in the SDK's loop are counted there, all others are made here.
+
+    Args:
+        sdk: The SDK's side.
+        at: How far the call has come.
+        primary: The model the call names.
+        codec: The wire format, or None for a call that passes through.
+        timed: The engine's own clocks bound the attempts.
+
+    Attributes:
+        request: The last request as the SDK built it; None before there is one.
+        received: The arguments the SDK's `_process_response` last got; None before it got any.
+        told: What the SDK itself raised last: what a caller meets if nobody answers.
+        alone: An attempt is made outside the SDK's loop; its response is taken before the SDK looks at it.
+        source: The provider's stream, once it is read.
+    """
+
+    __slots__ = (
+        "_opened",
+        "alone",
+        "at",
+        "codec",
+        "primary",
+        "received",
+        "request",
+        "sdk",
+        "source",
+        "timed",
+        "told",
+    )  # fmt: skip
+
+    def __init__(self, sdk: Sdk, at: Progress, primary: Primary, codec: Codec | None, *, timed: bool) -> None:
+        self.sdk = sdk
+        self.at = at
+        self.primary = primary
+        self.codec = codec
+        self.timed = timed
+        self.request: Any = None
+        self.received: dict[str, Any] | None = None
+        self.told: Exception | None = None
+        self.alone = False
+        self.source: ProviderStream | None = None
+        self._opened = False
+
+    # --- sending ------------------------------------------------------------------------------------------------------
+
+    async def sent(self, options: Any) -> Any:
+        """One run of the SDK's request, in the colour of the call; the timer is set anew for each attempt in it.
+
+        Raises:
+            AttemptTimeout: The time of an attempt was up.
+            Exception: What the SDK raises.
+        """
+        sdk = self.sdk
+        if self.at.driver.blocking:
+            return sdk.send(sdk.cast_to, options, stream=sdk.stream, stream_cls=sdk.stream_cls)
+        timer = asyncio.timeout(None)
+        try:
+            async with timer:
+                self.at.use(timer)
+                return await sdk.send(sdk.cast_to, options, stream=sdk.stream, stream_cls=sdk.stream_cls)
+        except TimeoutError as error:
+            if timer.expired():
+                raise AttemptTimeout from error
+            raise
+        finally:
+            self.at.use(None)
+
+    async def _again(self, scope: Scope) -> Any:
+        """The response of one more attempt through the SDK, outside its loop."""
+        self.at.scope = scope
+        self.at.asks += 1
+        self.alone = True
+        try:
+            await self.sent(self.sdk.copied(retries=0, count=self.at.retries))
+        except Exception as error:
+            self.told = error
+            raise
+        finally:
+            self.alone = False
+        return self.response
+
+    # --- the attempts the engine makes by itself (see `primary.Attempts`) ---------------------------------------------
+
+    async def whole(self, scope: Scope) -> Reply:
+        """The answer to one more request."""
+        return await self.reply_in(await self._again(scope))
+
+    async def streamed(self, scope: Scope) -> ChunkSource:
+        """The stream the SDK's loop has opened, once; after that the one that answers one more request."""
+        codec = self.codec
+        if codec is None:
+            raise AssertionError("a stream of no format")
+        if self._opened:
+            self._opened = False
+            response = self.response
+        else:
+            response = await self._again(scope)
+        self._note(response, scope)
+        self.source = ProviderStream(
+            response,
+            codec.stream_decoder(),
+            scope,
+            lambda error: typed(error, self.primary, response.headers),
+        )
+        return self.source
+
+    # --- reading ------------------------------------------------------------------------------------------------------
+
+    @property
+    def response(self) -> Any:
+        """The last response with a good status."""
+        if self.received is None:
+            raise AssertionError("the SDK returned without a response")
+        return self.received["response"]
+
+    def opened(self) -> None:
+        """The response is a stream nothing has been read of."""
+        self._opened = True
+
+    async def reply_in(self, response: Any) -> Reply:
+        """The answer in a whole response.
+
+        Raises:
+            ModelError: There is none in it.
+            Exception: What the SDK's HTTP library raises while it is read.
+        """
+        scope = self.at.scope
+        if scope is not None:
+            self._note(response, scope)
+        raw = response.request.headers.get(RAW_HEADER)
+        if self.codec is None or raw == "stream":
+            return Reply("")  # the caller reads it: its status was all there was to judge
+        if not is_read(response):
+            if self.at.driver.blocking:
+                self.read(response)
+            else:
+                await response.aread()
+        if raw and not response.content:
+            return Reply("")  # asked for as it is, and taken for no answer by anybody
+        try:
+            reply = self.codec.decode_reply(response.content)
+            if says_nothing(reply):
+                raise Malformed("neither content nor a tool call")
+        except WireError as error:
+            raise typed(error, self.primary, response.headers) from None
+        flags = flags_of(self.at.call.request, reply, model=self.primary.name)
+        return replace(reply, provider=self.primary.provider, flags=flags)
+
+    def read(self, response: Any) -> None:
+        """Reads the body of a blocking response in the time the attempt has."""
+        scope = self.at.scope
+        if scope is not None and self.timed:
+            bound(response, scope.until, scope.clock)
+        response.read()
+
+    def _note(self, response: Any, scope: Scope) -> None:
+        scope.notes["status"] = response.status_code
+        for name in ("x-request-id", "request-id"):
+            if name in response.headers:
+                scope.notes["request_id"] = response.headers[name][:128]

@@ -1,0 +1,181 @@
+"""The end of a call that the SDK's loop did not bring about: whoever answers then, in the SDK's own objects, or its own exception.
+
+Here the runtime drives: other models, more attempts at the same one, and every stream from its first byte on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, final
+
+from resilient_ai.adopt.answers import headers_of, is_read, response_of, streamed_response
+from resilient_ai.adopt.delivery import Delivery
+from resilient_ai.adopt.dialects import wants_usage
+from resilient_ai.adopt.wire_faults import sdk_error
+from resilient_ai.engine.endings import attach
+from resilient_ai.errors import AllModelsFailed
+from resilient_ai.history import outcome_of, remember
+from resilient_ai.messages import Reply
+from resilient_ai.models.wire.sse import looks_like_events
+from resilient_ai.runtime.orchestrate import go_on
+from resilient_ai.runtime.session import Session
+
+if TYPE_CHECKING:
+    from resilient_ai.adopt.exchange import Exchange
+    from resilient_ai.adopt.policy import Chain, Policy
+    from resilient_ai.engine.steps import Step
+    from resilient_ai.messages import JSON
+
+
+@final
+class Rescue:
+    """Brings one call to its end.
+
+    Args:
+        exchange: What has been said to the client's own provider.
+        policy: The client's.
+        chain: The chain that begins with the model the call names.
+        body: The request's body.
+    """
+
+    __slots__ = ("_at", "_body", "_chain", "_exchange", "_policy")
+
+    def __init__(self, exchange: Exchange, policy: Policy, chain: Chain, body: Mapping[str, JSON]) -> None:
+        self._exchange = exchange
+        self._at = exchange.at
+        self._policy = policy
+        self._chain = chain
+        self._body = body
+
+    async def result(self) -> Any:
+        """The SDK's result from whoever answers, beginning with what the state machine said last.
+
+        Raises:
+            Exception: The SDK's own, with the call's history attached.
+        """
+        step = self._at.step
+        if step is None:
+            raise AssertionError("nothing was decided")
+        if self._exchange.sdk.stream and self._exchange.codec is not None:
+            return await self.stream(step)
+        return await self._whole(step)
+
+    async def _whole(self, step: Step) -> Any:
+        at, exchange, policy = self._at, self._exchange, self._policy
+        at.handed_over()
+        try:
+            try:
+                reply = await go_on(at.call, step, at.driver, policy.places, policy.judge, self._chain.check)
+            finally:
+                at.over = True  # what the SDK does from here on is its own affair
+        except Exception as error:  # noqa: BLE001 - raised again in the SDK's own class
+            failure = await self.failure(error)
+            raise failure from failure.__cause__
+        arguments = await self._arguments()
+        if at.on_primary and exchange.received is not None:
+            arguments["response"] = self.readable(exchange.response, reply)
+        else:
+            arguments["response"] = self._rendered(reply)
+        result = await exchange.sdk.made(arguments)
+        remember(result, reply.outcome)
+        return result
+
+    async def stream(self, step: Step) -> Any:
+        """The SDK's stream over whoever begins to answer.
+
+        Raises:
+            Exception: The SDK's own, with the call's history attached: nobody came to a first content.
+        """
+        at, policy = self._at, self._policy
+        session = Session(at.call, at.driver, policy.places, policy.judge, self._chain.check, "raise")
+        at.handed_over()
+        at.over = True
+        try:
+            await session.start(step)
+        except Exception as error:  # noqa: BLE001 - raised again in the SDK's own class
+            failure = await self.failure(error)
+            raise failure from failure.__cause__
+        try:
+            arguments = await self._arguments()
+            arguments["response"] = self._delivered(session)
+            result = await self._exchange.sdk.made(arguments)
+        except BaseException:
+            await session.close()
+            raise
+        remember(result, lambda: None if session.reply is None else session.reply.outcome)
+        return result
+
+    # --- responses ----------------------------------------------------------------------------------------------------
+
+    def readable(self, response: Any, reply: Reply) -> Any:
+        """`response`, unless it holds the answer as a stream nobody asked for: the SDK would take that for text."""
+        if reply.raw is not None or self._exchange.codec is None or not is_read(response):
+            return response
+        return self._rendered(reply) if looks_like_events(response.content) else response
+
+    def _rendered(self, reply: Reply) -> Any:
+        """`reply` as a response of the SDK's own provider."""
+        codec = self._exchange.codec
+        if codec is None:
+            raise AssertionError("an answer of no format")
+        outcome = reply.outcome
+        return response_of(
+            self._exchange.request,
+            headers=headers_of(reply, "application/json", self._at.number),
+            content=codec.encode_reply(reply, model=reply.model or "unnamed"),
+            seconds=0.0 if outcome is None else outcome.seconds,
+        )
+
+    def _delivered(self, session: Session) -> Any:
+        """The response whose body is what `session` brings."""
+        at, exchange = self._at, self._exchange
+        codec, hop, source = exchange.codec, at.call.hop, exchange.source
+        if codec is None:
+            raise AssertionError("a stream of no format")
+        headers: dict[str, str] = {}
+        like = encoder = None
+        if at.on_primary and source is not None and not source.whole:
+            like = source.response
+        elif hop is not None:
+            encoder = codec.stream_encoder(model=hop.name, include_usage=wants_usage(self._body))
+            seen = Reply("", model=hop.name, provider=hop.provider)
+            headers = headers_of(seen, codec.stream_content_type, at.number)
+            headers["x-resilient-attempts"] = str(at.call.attempts + 1)
+        delivery = Delivery(session, source, encoder, self._final)
+        body = delivery.body(exchange.request, blocking=at.driver.blocking)
+        return streamed_response(exchange.request, headers=headers, stream=body, like=like)
+
+    async def _arguments(self) -> dict[str, Any]:
+        """What the SDK's `_process_response` takes, but for the response."""
+        exchange = self._exchange
+        if exchange.request is None:
+            exchange.request = await exchange.sdk.unsent()
+        return exchange.sdk.arguments(exchange.received, retries=self._at.retries)
+
+    # --- exceptions ---------------------------------------------------------------------------------------------------
+
+    async def failure(self, error: Exception) -> Exception:
+        """What the caller meets when the call ended with `error`."""
+        exchange = self._exchange
+        if exchange.request is None:
+            try:
+                exchange.request = await exchange.sdk.unsent()
+            except Exception:  # noqa: BLE001 - the SDK cannot even build it: then our own error is all there is
+                return error
+        return self._final(error)
+
+    def _final(self, error: Exception) -> Exception:
+        """The SDK's own exception where there is one, else `error` in the SDK's classes."""
+        exchange = self._exchange
+        raised = exchange.told
+        if raised is not None and raised is error:
+            return error
+        if raised is None or self._at.call.committed:
+            # The first member is what became of the client's own provider.
+            own = error.exceptions[0] if isinstance(error, AllModelsFailed) else error
+            response = None if exchange.received is None else exchange.response
+            raised = sdk_error(exchange.sdk.module, own, exchange.request, response)
+        outcome = outcome_of(error)
+        if outcome is not None:
+            attach(raised, outcome, note=True)
+        return raised
