@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
-from typing import Final
+from dataclasses import asdict
+from typing import Any, Final
 
 from resilient_ai.messages import Outcome
 
@@ -41,3 +42,13 @@ def remember(result: object, outcome: Outcome | Callable[[], Outcome | None] | N
     except TypeError:
         return
     _known[key] = (reference, outcome)
+
+
+def outcome_document(outcome: Outcome) -> dict[str, Any]:
+    """The whole history as plain data that JSON has a form for."""
+    document = asdict(outcome)
+    for name in ("attempts", "skipped", "flags"):
+        document[name] = list(document[name])
+    for attempt in document["attempts"]:
+        attempt["kind"] = None if attempt["kind"] is None else attempt["kind"].value
+    return {**document, "cost": outcome.cost}

@@ -23,7 +23,8 @@ LAYERS: list[set[str]] = [
     {"privacy"},
     {"models", "telemetry", "testing"},
     {"history", "health", "output", "asking", "judging"},
-    {"model", "decorator", "adopt", "frameworks"},
+    {"model", "decorator", "adopt"},
+    {"frameworks"},
     {"config", "operate"},
     {"cli"},
 ]
@@ -41,6 +42,9 @@ HOME_OF = {
     "httpcore2": {"models/http"},
     "typer": {"cli"},
     "rich": {"cli"},
+    "langchain_core": {"frameworks/langchain"},
+    "pydantic_ai": {"frameworks/pydantic_ai"},
+    "llama_index": {"frameworks/llama_index"},
 }
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, final
 import typer
 from rich.text import Text
 
-from resilient_ai.cli.history import outcome_document, print_history
+from resilient_ai.cli.history import print_history
 from resilient_ai.cli.terminal import (
     ChainOption,
     ConfigOption,
@@ -21,6 +21,7 @@ from resilient_ai.cli.terminal import (
 from resilient_ai.config.durations import format_duration, parse_duration
 from resilient_ai.core import events
 from resilient_ai.errors import ConfigError
+from resilient_ai.history import outcome_document
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 
@@ -13,11 +12,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from resilient_ai.messages import Attempt, Outcome, Skip
-
-
-def outcome_document(outcome: Outcome) -> dict[str, Any]:
-    """The whole history as plain data."""
-    return {**asdict(outcome), "cost": outcome.cost}
 
 
 def print_history(console: Console, outcome: Outcome) -> None:

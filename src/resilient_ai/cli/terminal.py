@@ -138,7 +138,8 @@ def safe_text(error: Exception) -> str:
 
 
 def _tell(error: Exception, *, as_json: bool) -> None:
-    from resilient_ai.cli.history import outcome_document, print_history
+    from resilient_ai.cli.history import print_history
+    from resilient_ai.history import outcome_document
     from resilient_ai.privacy import redact_log
 
     outcome = error.outcome if isinstance(error, CallError) else None

@@ -1,0 +1,59 @@
+"""What every framework's module asks of a chain, and what it tells of a call."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Final
+
+from resilient_ai.errors import ConfigError
+from resilient_ai.model import ResilientModel
+
+if TYPE_CHECKING:
+    from resilient_ai.messages import Chunk
+
+OUTCOME: Final = "outcome"
+"""The key under which a framework's own metadata holds how the call went (`history.outcome_document`)."""
+
+_RESTARTS: Final = "on_interrupt='restart' takes back what a stream delivered, which this framework has no way to do; use 'raise' or 'continue'."
+
+
+def require(library: str, extra: str) -> None:
+    """Tells how to install a framework that is not there, before anything of it is imported.
+
+    Raises:
+        ModuleNotFoundError: `library` is not installed.
+    """
+    try:
+        found = find_spec(library)
+    except ModuleNotFoundError:  # not even the package it lies in
+        found = None
+    if found is None:
+        raise ModuleNotFoundError(
+            f"{library} is not installed: pip install 'resilient_ai[{extra}]'", name=library
+        )
+
+
+def usable(model: object) -> ResilientModel:
+    """`model`, if a framework can be served by it.
+
+    Raises:
+        ConfigError: It is no `ResilientModel`, or takes back what a stream delivered.
+    """
+    if not isinstance(model, ResilientModel):
+        raise ConfigError(
+            f"a {type(model).__name__} is no chain; give a ResilientModel, for example ResilientModel(['openai:gpt-5.2']).",
+            key="model",
+        )
+    if model.plan.on_interrupt == "restart":
+        raise ConfigError(_RESTARTS, key="on_interrupt")
+    return model
+
+
+def refuse_restart(chunk: Chunk) -> None:
+    """Ends a stream that begins anew: the chain was given that policy by a `reload` after it was accepted.
+
+    Raises:
+        ConfigError: `chunk` says that what came before it is void.
+    """
+    if chunk.restarted:
+        raise ConfigError(_RESTARTS, key="on_interrupt")
