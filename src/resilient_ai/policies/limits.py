@@ -11,6 +11,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final, Protocol, final
 
+from resilient_ai.core.fork import reset_in_child
 from resilient_ai.errors import ConfigError
 from resilient_ai.policies.options import check_kinds
 
@@ -57,9 +58,12 @@ class Waiter(Protocol):
 
 @final
 class Concurrency:
-    """The places of one chain, and the line before them, first come first served. Thread safe, shared by tasks and threads."""
+    """The places of one chain, and the line before them, first come first served. Thread safe, shared by tasks and threads.
 
-    __slots__ = ("_line", "_lock", "active", "limit", "queue")
+    A forked child begins with every place free.
+    """
+
+    __slots__ = ("__weakref__", "_line", "_lock", "active", "limit", "queue")
 
     def __init__(self, limits: Limits) -> None:
         self.limit = limits.concurrency
@@ -68,6 +72,7 @@ class Concurrency:
         self._line: OrderedDict[int, Waiter] = OrderedDict()
         # Re-entrant: a stream that the collector drops gives back what it holds, perhaps in a thread that is just in here.
         self._lock = threading.RLock()
+        reset_in_child(self)
 
     @property
     def waiting(self) -> int:
@@ -93,7 +98,8 @@ class Concurrency:
         while True:
             with self._lock:
                 if not self._line:
-                    self.active -= 1
+                    # Never below none: a child forked in the middle of a call leaves a place that it has begun without.
+                    self.active = max(0, self.active - 1)
                     return
                 _, heir = self._line.popitem(last=False)
             if heir.wake():
@@ -107,7 +113,7 @@ class Concurrency:
         self.leave()
 
     def reset_lock(self) -> None:
-        """Forgets in a forked child what the parent's threads held."""
+        """Forgets in a forked child who was in the parent's places and in its line."""
         self._lock = threading.RLock()
         self._line.clear()
         self.active = 0

@@ -11,6 +11,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final, final
 
+from resilient_ai.core.fork import reset_in_child
 from resilient_ai.errors import ConfigError
 from resilient_ai.policies.options import check_kinds
 
@@ -78,6 +79,7 @@ class Spending:
         self._spent = 0.0
         self._held = 0.0
         self._lock = threading.Lock()
+        reset_in_child(self)
 
     def taken(self, now: float) -> float:
         """What was spent in the window, and what is held."""

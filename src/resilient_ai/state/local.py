@@ -6,11 +6,11 @@ as anything uses it, and is kept apart by clock, so that a virtual clock never m
 
 from __future__ import annotations
 
-import os
 import threading
 import weakref
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Final, final
 
+from resilient_ai.core.fork import reset_in_child
 from resilient_ai.policies.breaker import Gate
 from resilient_ai.policies.breaker.mirror import Mirror
 from resilient_ai.policies.budget import BudgetState
@@ -37,8 +37,9 @@ class ModelState:
         self.budget = BudgetState(budget)
         self.pace = Pace(limits)
         self.latency = Latency()
+        reset_in_child(self)
 
-    def reset_locks(self) -> None:
+    def reset_lock(self) -> None:
         """Makes the state usable in a forked child."""
         self.breaker.reset_lock()
         self.mirror.reset_lock()
@@ -47,9 +48,28 @@ class ModelState:
         self.latency.reset_lock()
 
 
-_states: weakref.WeakValueDictionary[tuple[object, ...], ModelState] = weakref.WeakValueDictionary()
-_spendings: weakref.WeakValueDictionary[tuple[object, ...], Spending] = weakref.WeakValueDictionary()
-_lock = threading.Lock()
+@final
+class _Tables:
+    """What is known in this process, by key. `lock` guards both tables."""
+
+    __slots__ = ("__weakref__", "lock", "spendings", "states")
+
+    def __init__(self) -> None:
+        self.states: weakref.WeakValueDictionary[tuple[object, ...], ModelState] = (
+            weakref.WeakValueDictionary()
+        )
+        self.spendings: weakref.WeakValueDictionary[tuple[object, ...], Spending] = (
+            weakref.WeakValueDictionary()
+        )
+        self.lock = threading.Lock()
+        reset_in_child(self)
+
+    def reset_lock(self) -> None:
+        """Replaces the lock in a forked child, where another thread may have held it."""
+        self.lock = threading.Lock()
+
+
+_tables: Final = _Tables()
 
 
 def model_state(
@@ -64,10 +84,10 @@ def model_state(
         id(breaker.storage),
     )
     place = (id(clock), key, shape, budget, rates)
-    with _lock:
-        state = _states.get(place)
+    with _tables.lock:
+        state = _tables.states.get(place)
         if state is None:
-            state = _states[place] = ModelState(breaker, budget, limits, name)
+            state = _tables.states[place] = ModelState(breaker, budget, limits, name)
         return state
 
 
@@ -77,10 +97,10 @@ def chain_spending(chain: str, models: tuple[str, ...], window: float, clock: Cl
     So a chain that is built anew from its file goes on with what was spent.
     """
     place = (id(clock), chain, models, window)
-    with _lock:
-        spending = _spendings.get(place)
+    with _tables.lock:
+        spending = _tables.spendings.get(place)
         if spending is None:
-            spending = _spendings[place] = Spending(window)
+            spending = _tables.spendings[place] = Spending(window)
         return spending
 
 
@@ -96,16 +116,3 @@ _PLAIN_BREAKER_FIELDS = (
     "slow",
     "enabled",
 )
-
-
-def _after_fork() -> None:
-    global _lock  # noqa: PLW0603 - the parent's lock may be held by a thread that does not exist here
-    _lock = threading.Lock()
-    for state in list(_states.values()):
-        state.reset_locks()
-    for spending in list(_spendings.values()):
-        spending.reset_lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

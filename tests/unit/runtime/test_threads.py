@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import signal
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +15,7 @@ import pytest
 from resilient_ai import Breaker, Limits, ResilientModel, Retry
 from resilient_ai.core import events
 from resilient_ai.models import canned
+from resilient_ai.state import local
 from resilient_ai.testing import Captured, ManualClock, ScriptedModel, error, ok
 
 CALLS = 1000
@@ -114,22 +117,120 @@ def test_a_result_from_before_the_break_changes_nothing() -> None:
     clock.run(main())
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
-@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
-def test_a_forked_child_calls_on_with_the_parents_state() -> None:
-    chain = ResilientModel([echo], limits=Limits(concurrency=1))
-    chain.generate("warm")
+forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+forks_beside_threads = pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+
+
+def in_child(work: Callable[[], str]) -> str:
+    """What `work` returns in a forked child; the name of what it raises; "hung" if it has not ended in ten seconds."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
         try:
-            os.write(writer, chain.generate("child").text.encode())
+            signal.alarm(10)  # the child of a deadlock has no other way out
+            try:
+                said = work()
+            except Exception as failure:  # noqa: BLE001 - told to the parent
+                said = type(failure).__name__
+            os.write(writer, said.encode())
         finally:
             os._exit(0)
     os.close(writer)
     with os.fdopen(reader) as pipe:
-        assert pipe.read() == "child"
+        said = pipe.read()
     os.waitpid(child, 0)
+    return said or "hung"
+
+
+@forks
+@forks_beside_threads
+def test_a_forked_child_calls_on_with_the_parents_state() -> None:
+    chain = ResilientModel([echo], limits=Limits(concurrency=1))
+    chain.generate("warm")
+    assert in_child(lambda: chain.generate("child").text) == "child"
+
+
+@forks
+@forks_beside_threads
+def test_a_forked_child_begins_with_every_place_free() -> None:
+    """The threads that are in the parent's places, and in its line, do not exist in the child."""
+    entered, leave = threading.Event(), threading.Event()
+
+    def slow(text: str) -> str:
+        if text != "child":
+            entered.set()
+            assert leave.wait(20)
+        return text
+
+    chain = ResilientModel([slow], limits=Limits(concurrency=1, queue=1), deadline=15)
+    with ThreadPoolExecutor(2) as pool:
+        calls = [pool.submit(chain.generate, text) for text in ("first", "second")]
+        try:
+            assert entered.wait(20)
+            while not chain._places.waiting:
+                assert not calls[1].done()
+            assert in_child(lambda: chain.generate("child").text) == "child"
+        finally:
+            leave.set()
+        assert [call.result().text for call in calls] == ["first", "second"]
+    assert chain._places.active == 0
+
+
+@forks
+@forks_beside_threads
+def test_a_forked_child_has_locks_of_its_own() -> None:
+    """A fork may come while another thread is just taking a place, settling with the breaker or looking up shared state."""
+    chain = ResilientModel([echo], limits=Limits(concurrency=1))
+    state = chain.plan.hops[0].state
+    held = [
+        chain._places._lock,
+        state.breaker._lock,
+        state.budget._lock,
+        state.pace._lock,
+        local._tables.lock,
+    ]
+    ready, leave = threading.Event(), threading.Event()
+
+    def holds() -> None:
+        with contextlib.ExitStack() as stack:
+            for lock in held:
+                stack.enter_context(lock)
+            ready.set()
+            assert leave.wait(20)
+
+    thread = threading.Thread(target=holds)
+    thread.start()
+    try:
+        assert ready.wait(20)
+        assert in_child(lambda: ResilientModel([chain.generate("a").text and echo]).generate("b").text) == "b"
+    finally:
+        leave.set()
+        thread.join()
+
+
+@forks
+@forks_beside_threads
+def test_a_child_forked_within_a_call_gives_back_no_place_it_never_had() -> None:
+    """The call that forks goes on in the child too: what it leaves there must not make room for one call more."""
+    parent = os.getpid()
+    reader, writer = os.pipe()
+
+    def forking(text: str) -> str:
+        os.fork()
+        return text
+
+    chain = ResilientModel([forking], limits=Limits(concurrency=1, queue=0))
+    try:
+        chain.generate("q")
+        if os.getpid() != parent:
+            os.write(writer, str(chain._places.active).encode())
+    finally:
+        if os.getpid() != parent:
+            os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as pipe:
+        assert pipe.read() == "0"
+    os.wait()
 
 
 def test_a_chain_serves_several_event_loops_one_after_the_other() -> None:

@@ -54,7 +54,3 @@ class Places:
     def leave(self) -> None:
         """Gives a place back. Never blocks."""
         self._line.leave()
-
-    def reset(self) -> None:
-        """Forgets, in a forked child, who was in the parent's line."""
-        self._line.reset_lock()

@@ -177,7 +177,6 @@ class Supervisor:
     def forget(self) -> None:
         """In a forked child: the worker is the parent's. The next request here starts one of its own."""
         self._lock = threading.Lock()
-        self._places.reset()
         child, self._child = self._child, None
         self._failures.clear()
         if child is not None:

@@ -1,0 +1,36 @@
+"""What a forked child makes anew.
+
+A fork copies one thread. A lock that another thread of the parent held stays locked for ever in the child, and what those threads had taken
+(a place, a probe, money set aside) will never be given back there.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from typing import Protocol
+
+
+class Inherited(Protocol):
+    """State that threads share. Compared by identity and held weakly."""
+
+    def reset_lock(self) -> None:
+        """In a forked child: replaces the locks, and forgets what the parent's threads held."""
+        ...
+
+
+_shared: weakref.WeakSet[Inherited] = weakref.WeakSet()
+
+
+def reset_in_child(shared: Inherited) -> None:
+    """Has `shared.reset_lock()` called in every child forked from now on, before the child runs anything else."""
+    _shared.add(shared)
+
+
+def _in_child() -> None:
+    for shared in list(_shared):
+        shared.reset_lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_child)
