@@ -9,15 +9,19 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast, final
 
 from resilient_ai.core.failure import FailureKind, verdict_of
+from resilient_ai.core.model import CheckRaised
 from resilient_ai.errors import ConfigError, InvalidOutput, ModelError
 from resilient_ai.messages import JSON, OutputSchema
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from resilient_ai.messages import Reply
 
 OutputCheck: TypeAlias = "Callable[[Reply], object]"
 """Looks at an answer. It passes by returning None or True; it fails by returning False or text that says what is wrong, or by raising
-ValueError. The text goes back to the model on a re-ask, and stands nowhere else."""
+ValueError or AssertionError. The text goes back to the model on a re-ask, and stands nowhere else. Anything else it raises is a fault of
+the check itself."""
 
 MAX_PROBLEMS: Final = 5
 """Faults named in one re-ask; a model mends a few at a time."""
@@ -81,6 +85,7 @@ class Expectation:
         Raises:
             InvalidOutput: It is not; `draft` is `reply`, `problem` says what is wrong without repeating it.
             ModelError: It was filtered or refused, and the user gave an action for that.
+            CheckRaised: A check, or a validator of the type, raised what is no objection to an answer.
         """
         if self._objects_to:
             self._object(reply)
@@ -89,7 +94,7 @@ class Expectation:
         for check in self._checks:
             problem = _problem_of(check, reply)
             if problem is not None:
-                name = getattr(check, "__name__", type(check).__name__)
+                name = _name_of(check)
                 raise InvalidOutput(
                     f"the answer failed the check {name!r}", draft=reply, problem=problem, check=name
                 )
@@ -143,6 +148,8 @@ class Expectation:
             raise self._invalid(reply, problem, f"faults against the schema: {len(faults)}") from None
         except RecursionError:
             raise self._invalid(reply, "It is nested too deeply.", "nested too deeply") from None
+        except Exception as fault:
+            raise CheckRaised(fault, f"a validator of {self._name}{_innermost(fault)}", reply) from fault
 
     def _from_json(self, text: str) -> object:
         from pydantic import ValidationError
@@ -230,11 +237,32 @@ def _meaning(kind: str) -> str:
     return kind.replace("_", " ")
 
 
+def _line(trace: TracebackType | None) -> str:
+    return "" if trace is None else f" at {trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
+
+
+def _innermost(error: Exception) -> str:
+    """The line `error` came from."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return _line(trace)
+
+
+def _name_of(check: OutputCheck) -> str:
+    return str(getattr(check, "__name__", type(check).__name__))
+
+
 def _problem_of(check: OutputCheck, reply: Reply) -> str | None:
     try:
         result = check(reply)
-    except ValueError as error:
+    except (ValueError, AssertionError) as error:  # what pydantic's validators may raise, too
         return str(error) or "It did not pass a check."
+    except InvalidOutput:
+        raise
+    except Exception as fault:
+        own = fault.__traceback__.tb_next if fault.__traceback__ is not None else None
+        raise CheckRaised(fault, f"the check {_name_of(check)!r}{_line(own)}", reply) from fault
     if result is False:
-        return f"It did not pass the check {getattr(check, '__name__', 'given')}."
+        return f"It did not pass the check {_name_of(check)}."
     return result if isinstance(result, str) and result else None

@@ -7,8 +7,9 @@ A fork copies one thread. A lock that another thread of the parent held stays lo
 from __future__ import annotations
 
 import os
+import threading
 import weakref
-from typing import Protocol
+from typing import Protocol, final
 
 
 class Inherited(Protocol):
@@ -25,6 +26,26 @@ _shared: weakref.WeakSet[Inherited] = weakref.WeakSet()
 def reset_in_child(shared: Inherited) -> None:
     """Has `shared.reset_lock()` called in every child forked from now on, before the child runs anything else."""
     _shared.add(shared)
+
+
+@final
+class ChildLock:
+    """A lock, used as a context manager, that is free in a forked child whoever held it in the parent."""
+
+    __slots__ = ("__weakref__", "_lock")
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        reset_in_child(self)
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+    def reset_lock(self) -> None:
+        self._lock = threading.Lock()
 
 
 def _in_child() -> None:

@@ -90,6 +90,23 @@ class Scope:
         return self.until - self.clock.now()
 
 
+@final
+class CheckRaised(Exception):
+    """A check raised something that is no objection to the answer: a fault of the check. The orchestrator puts `fault` in its place.
+
+    Attributes:
+        fault: What was raised.
+        where: What raised it, in words, with its line where that is known.
+        draft: The answer that was looked at.
+    """
+
+    def __init__(self, fault: Exception, where: str, draft: Reply) -> None:
+        super().__init__(where)
+        self.fault = fault
+        self.where = where
+        self.draft = draft
+
+
 class ChunkSource(Protocol):
     """An open stream of one attempt, before the engine has looked at it.
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, cast, final
 
 from resilient_ai.core.failure import FailureKind
+from resilient_ai.core.fork import ChildLock
 from resilient_ai.decorator import text
 from resilient_ai.decorator.hops import FunctionHop, is_asynchronous, is_misuse
 from resilient_ai.decorator.invocation import Invocation
@@ -69,7 +69,7 @@ class FunctionChain:
         self._chosen: tuple[Model, ...] | None = None
         self._text = False
         self._model: ResilientModel | None = None
-        self._lock = threading.Lock()
+        self._lock = ChildLock()
         if streaming and settings.result is not None:
             raise ConfigError(
                 "result= makes one value of a whole reply; a generator has none. Drop it.", key="result"

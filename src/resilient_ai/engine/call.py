@@ -490,7 +490,7 @@ class Call:
         if ended.error is None:
             raise AssertionError("an interruption without an exception")
         policy = self._plan.on_interrupt
-        self.endings.append(Ending(hop, ended.error, verdict))
+        self.endings.append(Ending(hop, ended.error, verdict, whole=ended.checked))
         moves_on = policy != "raise" and verdict.kind not in (FailureKind.LOCAL, FailureKind.CANCELLED)
         self._record(step, ended, now, "next" if moves_on else "interrupted")
         self._books.left(now, ended)

@@ -19,7 +19,6 @@ from resilient_ai.errors import (
     CircuitOpen,
     DeadlineExceeded,
     HopRefused,
-    InvalidOutput,
     Overloaded,
     StreamInterrupted,
 )
@@ -43,11 +42,12 @@ _SKIP_WORDS = {
 @final
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How one model of the chain finally failed."""
+    """How one model of the chain finally failed. `whole`: its answer had come to its end, and was refused."""
 
     hop: Hop
     error: Exception
     verdict: Verdict
+    whole: bool = False
 
 
 def exception_for(
@@ -72,7 +72,7 @@ def exception_for(
         around: What the caller was handling when it began the call; it is left as it is.
     """
     last = endings[-1] if endings else None
-    if partial is not None and last is not None and not isinstance(last.error, InvalidOutput):
+    if partial is not None and last is not None and not last.whole:
         interrupted = StreamInterrupted(
             f"{last.hop.label}: the stream broke after content was delivered ({_why(last)}); "
             "`partial` holds what came. Set on_interrupt to 'restart' or 'continue' to have another model go on.",

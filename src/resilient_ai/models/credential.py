@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import threading
 from collections.abc import Callable, Sequence
 from typing import Final, NoReturn, TypeAlias, cast, final
 
-from resilient_ai.core.fork import reset_in_child
+from resilient_ai.core.fork import ChildLock
 from resilient_ai.errors import ConfigError
 from resilient_ai.privacy.known_values import PROCESS_VALUES, register
 from resilient_ai.privacy.secret import Secret
@@ -32,15 +31,14 @@ class Credential:
     Every value that passes through is known to the redactor from then on; of the values of a function, the latest few.
     """
 
-    __slots__ = ("__weakref__", "_at", "_keys", "_lock", "_passed", "_refused", "identity")
+    __slots__ = ("_at", "_keys", "_lock", "_passed", "_refused", "identity")
 
     def __init__(self, keys: Sequence[Key]) -> None:
         self._keys = tuple(key if callable(key) else _secret(key) for key in keys)
         self._at = 0
         self._refused: set[int] = set()
         self._passed: list[Secret] = []
-        self._lock = threading.Lock()
-        reset_in_child(self)
+        self._lock = ChildLock()
         fixed = [key for key in self._keys if isinstance(key, Secret)]
         for key in fixed:
             register(key)
@@ -86,10 +84,6 @@ class Credential:
             self._refused.clear()
             self._at = (at + 1) % count
             return False
-
-    def reset_lock(self) -> None:
-        """Replaces the lock in a forked child, where another thread may have held it."""
-        self._lock = threading.Lock()
 
     def _learn(self, value: Secret) -> None:
         passed = self._passed

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
-import threading
 from collections import Counter
 from typing import TYPE_CHECKING, Final, final
 from urllib.parse import quote
 
-from resilient_ai.core.fork import reset_in_child
+from resilient_ai.core.fork import ChildLock
 from resilient_ai.privacy.secret import Secret
 from resilient_ai.privacy.spans import Span
 
@@ -30,11 +29,10 @@ class KnownValues:
     Base64. Values of fewer than `SHORTEST_VALUE` characters are not accepted.
     """
 
-    __slots__ = ("__weakref__", "_added", "_forms", "_forms_of", "_lock", "version")
+    __slots__ = ("_added", "_forms", "_forms_of", "_lock", "version")
 
     def __init__(self, values: Iterable[str | Secret] = ()) -> None:
-        self._lock = threading.Lock()
-        reset_in_child(self)
+        self._lock = ChildLock()
         self._added: Counter[str] = Counter()
         self._forms_of: dict[str, set[str]] = {}
         self._forms: tuple[str, ...] = ()
@@ -64,10 +62,6 @@ class KnownValues:
             elif self._added.pop(plain, 0):
                 del self._forms_of[plain]
                 self._changed()
-
-    def reset_lock(self) -> None:
-        """Replaces the lock in a forked child, where another thread may have held it."""
-        self._lock = threading.Lock()
 
     def _changed(self) -> None:
         # Longest first, so that a key that contains another one is replaced whole.

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import threading
 from collections.abc import Iterable, Mapping
 from typing import Final
 
 from resilient_ai.core.events import Event, Observer
+from resilient_ai.core.fork import ChildLock
 
 _MAX_NAMES: Final = 256
 """Observers told apart in the failure count; what fails beyond that is counted under one name."""
@@ -21,7 +21,7 @@ _MAX_NAMES: Final = 256
 _OVERFLOW: Final = "(others)"
 
 _log = logging.getLogger("resilient_ai")
-_lock = threading.Lock()
+_lock: Final = ChildLock()
 _default: tuple[Observer, ...] = ()
 _failures: dict[str, int] = {}
 

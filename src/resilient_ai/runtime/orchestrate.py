@@ -6,12 +6,13 @@ a place and a permit are given back on every ending, and whatever is not an `Exc
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from resilient_ai.core.deadline import CURRENT_DEADLINE, AttemptTimeout
 from resilient_ai.core.failure import FailureKind, Verdict, verdict_of
-from resilient_ai.core.model import Scope
+from resilient_ai.core.model import CheckRaised, Scope
 from resilient_ai.engine.call import Call
 from resilient_ai.engine.endings import attach, bare
 from resilient_ai.engine.steps import Ask, Done, Ended, Pause, Step
@@ -195,6 +196,8 @@ def scope_of(step: Ask, driver: Driver) -> Scope:
 
 def failed(step: Ask, scope: Scope, error: Exception, judge: Judge) -> Ended:
     """How an attempt that raised ended."""
+    if isinstance(error, CheckRaised):
+        return _unchecked(error, scope)
     if isinstance(error, AttemptTimeout):
         timeout = timed_out(step.hop, scope, error)
         timeout.__cause__ = error.__cause__
@@ -208,6 +211,16 @@ def failed(step: Ask, scope: Scope, error: Exception, judge: Judge) -> Ended:
         else None
     )
     return Ended(reply=came, error=error, verdict=judge(error), notes=scope.notes)
+
+
+def _unchecked(error: CheckRaised, scope: Scope) -> Ended:
+    """How an attempt ended whose answer could not be checked: no fault of the model, and another one would meet the same check."""
+    fault = error.fault
+    with contextlib.suppress(Exception):
+        # The traceback goes, as every attempt's does: its frames hold the answer. The line it came from mends it.
+        fault.add_note(f"resilient_ai: raised by {error.where}; the answer was not judged by it")
+    verdict = verdict_of(FailureKind.LOCAL, sent=True, reasons=("a check raised",))
+    return Ended(reply=error.draft, error=fault, verdict=verdict, checked=True, notes=scope.notes)
 
 
 def timed_out(hop: Hop, scope: Scope, error: AttemptTimeout) -> ModelError:

@@ -6,11 +6,10 @@ as anything uses it, and is kept apart by clock, so that a virtual clock never m
 
 from __future__ import annotations
 
-import threading
 import weakref
 from typing import TYPE_CHECKING, Final, final
 
-from resilient_ai.core.fork import reset_in_child
+from resilient_ai.core.fork import ChildLock, reset_in_child
 from resilient_ai.policies.breaker import Gate
 from resilient_ai.policies.breaker.mirror import Mirror
 from resilient_ai.policies.budget import BudgetState
@@ -48,28 +47,9 @@ class ModelState:
         self.latency.reset_lock()
 
 
-@final
-class _Tables:
-    """What is known in this process, by key. `lock` guards both tables."""
-
-    __slots__ = ("__weakref__", "lock", "spendings", "states")
-
-    def __init__(self) -> None:
-        self.states: weakref.WeakValueDictionary[tuple[object, ...], ModelState] = (
-            weakref.WeakValueDictionary()
-        )
-        self.spendings: weakref.WeakValueDictionary[tuple[object, ...], Spending] = (
-            weakref.WeakValueDictionary()
-        )
-        self.lock = threading.Lock()
-        reset_in_child(self)
-
-    def reset_lock(self) -> None:
-        """Replaces the lock in a forked child, where another thread may have held it."""
-        self.lock = threading.Lock()
-
-
-_tables: Final = _Tables()
+_states: weakref.WeakValueDictionary[tuple[object, ...], ModelState] = weakref.WeakValueDictionary()
+_spendings: weakref.WeakValueDictionary[tuple[object, ...], Spending] = weakref.WeakValueDictionary()
+_lock: Final = ChildLock()
 
 
 def model_state(
@@ -84,10 +64,10 @@ def model_state(
         id(breaker.storage),
     )
     place = (id(clock), key, shape, budget, rates)
-    with _tables.lock:
-        state = _tables.states.get(place)
+    with _lock:
+        state = _states.get(place)
         if state is None:
-            state = _tables.states[place] = ModelState(breaker, budget, limits, name)
+            state = _states[place] = ModelState(breaker, budget, limits, name)
         return state
 
 
@@ -97,10 +77,10 @@ def chain_spending(chain: str, models: tuple[str, ...], window: float, clock: Cl
     So a chain that is built anew from its file goes on with what was spent.
     """
     place = (id(clock), chain, models, window)
-    with _tables.lock:
-        spending = _tables.spendings.get(place)
+    with _lock:
+        spending = _spendings.get(place)
         if spending is None:
-            spending = _tables.spendings[place] = Spending(window)
+            spending = _spendings[place] = Spending(window)
         return spending
 
 

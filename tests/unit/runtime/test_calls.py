@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 import tenacity
+from pydantic import AfterValidator
 
 from colours import Colour
 from resilient_ai import (
@@ -23,6 +24,7 @@ from resilient_ai import (
     Retry,
     RetryBudget,
     Timeouts,
+    outcome_of,
 )
 from resilient_ai.core import events
 from resilient_ai.core.model import Price, Traits
@@ -491,6 +493,68 @@ def test_a_check_may_refuse_an_answer(colour: Colour) -> None:
     model = ScriptedModel([ok("do it"), ok("please do it")])
     assert colour.ask(colour.chain(model, checks=[polite])).text == "please do it"
     assert "Say please." in model.requests[1].messages[-1].text
+
+
+class JudgeDown(Exception):
+    """What a check's own tool raises."""
+
+
+def broken(reply: Any) -> None:
+    raise JudgeDown(reply.text)
+
+
+def test_an_assertion_in_a_check_is_an_objection(colour: Colour) -> None:
+    def polite(reply: Any) -> None:
+        assert "please" in reply.text, "Say please."
+
+    model = ScriptedModel([ok("do it"), ok("please do it")])
+    assert colour.ask(colour.chain(model, checks=[polite])).text == "please do it"
+    assert "Say please." in model.requests[1].messages[-1].text
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_what_a_check_raises_by_mistake_is_nobodys_fault_but_its_own(
+    colour: Colour, *, streamed: bool
+) -> None:
+    """Another answer would meet the same check: nobody is asked again, and no breaker learns of it."""
+    model = ScriptedModel([ok("a"), ok("b"), ok("c"), ok("d"), ok("e")])
+    backup = ScriptedModel([ok("backup")], repeat=True, name="backup")
+    chain = colour.chain(model, backup, checks=[broken])
+    for _ in range(5):
+        with pytest.raises(JudgeDown) as caught:
+            (colour.stream if streamed else colour.ask)(chain)
+        assert "raised by the check 'broken' at" in caught.value.__notes__[0]
+    outcome = outcome_of(caught.value)
+    assert outcome is not None
+    assert [(one.kind, one.verdict) for one in outcome.attempts] == [
+        ("local", "interrupted" if streamed else "raise")
+    ]
+    assert outcome.attempts[0].usage.output_tokens is not None  # the answer came, and is billed
+    assert backup.requests == []
+    assert chain.health().models[0].breaker == "closed"
+
+
+def test_what_a_validator_raises_by_mistake_is_local_too(colour: Colour) -> None:
+    def looks_up(value: dict[str, int]) -> int:
+        return value["missing"]
+
+    kind = Annotated[dict[str, int], AfterValidator(looks_up)]
+    chain = colour.chain(ScriptedModel([ok('{"n": 1}')]), ScriptedModel([ok("never")], name="backup"))
+    with pytest.raises(KeyError) as caught:
+        colour.ask(chain, output_type=kind)
+    assert "raised by a validator" in caught.value.__notes__[0]
+
+
+def test_a_judge_of_its_own_that_fails_does_not_count_against_the_model_judged(colour: Colour) -> None:
+    judge = colour.chain(ScriptedModel([error(429)], repeat=True), name="judge")
+
+    def good(_: Any) -> None:
+        judge.generate("is it good?")
+
+    model = ScriptedModel([ok("an answer")])
+    with pytest.raises(ModelError):
+        colour.ask(colour.chain(model, checks=[good]))
+    assert len(model.requests) == 1
 
 
 def test_re_asks_do_not_use_up_transport_retries(colour: Colour) -> None:

@@ -187,7 +187,7 @@ def test_a_forked_child_has_locks_of_its_own() -> None:
         state.breaker._lock,
         state.budget._lock,
         state.pace._lock,
-        local._tables.lock,
+        local._lock,
     ]
     ready, leave = threading.Event(), threading.Event()
 
