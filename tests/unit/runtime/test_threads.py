@@ -9,6 +9,7 @@ import signal
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -182,7 +183,7 @@ def test_a_forked_child_has_locks_of_its_own() -> None:
     """A fork may come while another thread is just taking a place, settling with the breaker or looking up shared state."""
     chain = ResilientModel([echo], limits=Limits(concurrency=1))
     state = chain.plan.hops[0].state
-    held = [
+    held: list[Any] = [
         chain._places._lock,
         state.breaker._lock,
         state.budget._lock,
