@@ -12,16 +12,21 @@ from resilient_ai.messages import Outcome
 _known: Final[dict[int, tuple[weakref.ref[object], Outcome | Callable[[], Outcome | None]]]] = {}
 """By identity: the objects of an SDK define equality but no hash, and must not be changed to hold what is ours."""
 
+_HELD_STREAM: Final = "_raw_stream"
+"""Where the `.stream()` helpers of openai and anthropic keep the stream they read."""
+
 
 def outcome_of(result: object) -> Outcome | None:
     """How the call went that gave `result`: a reply, a stream, an exception, or an object of a wrapped SDK. None if it is no result of ours.
 
-    The outcome of a stream is known once it has ended.
+    The outcome of a stream is known once it has ended. Of an SDK's `.stream()` helper the stream itself is asked, not the object it puts
+    together.
     """
-    entry = _known.get(id(result))
-    if entry is not None and entry[0]() is result:
-        told = entry[1]
-        return told if isinstance(told, Outcome) else told()
+    for held in (result, getattr(result, _HELD_STREAM, None)):
+        entry = _known.get(id(held))
+        if entry is not None and entry[0]() is held:
+            told = entry[1]
+            return told if isinstance(told, Outcome) else told()
     for name in ("outcome", "__resilient_outcome__"):
         outcome = getattr(result, name, None)
         if isinstance(outcome, Outcome):

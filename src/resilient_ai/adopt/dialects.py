@@ -58,9 +58,9 @@ def model_in(codec: Codec, path: str, body: Mapping[str, JSON]) -> str:
     return "unnamed"
 
 
-def wants_usage(body: Mapping[str, JSON]) -> bool:
+def wants_usage(codec: Codec, body: Mapping[str, JSON]) -> bool:
     """Whether a stream is to tell its token counts: in the chat format only if it was asked to, elsewhere always."""
-    if "messages" not in body or ("max_tokens" in body and "system" in body):
+    if codec.format != "openai-chat":
         return True
     options = body.get("stream_options")
     return isinstance(options, Mapping) and bool(options.get("include_usage"))

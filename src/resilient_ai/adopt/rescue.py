@@ -137,7 +137,7 @@ class Rescue:
         if at.on_primary and source is not None and not source.whole:
             like = source.response
         elif hop is not None:
-            encoder = codec.stream_encoder(model=hop.name, include_usage=wants_usage(self._body))
+            encoder = codec.stream_encoder(model=hop.name, include_usage=wants_usage(codec, self._body))
             seen = Reply("", model=hop.name, provider=hop.provider)
             headers = headers_of(seen, codec.stream_content_type, at.number)
             headers["x-resilient-attempts"] = str(at.call.attempts + 1)

@@ -250,7 +250,7 @@ class Exchange:
         if at.on_primary and self._source is not None and not self._source.whole:
             like = self._source.response
         elif hop is not None:
-            encoder = codec.stream_encoder(model=hop.name, include_usage=wants_usage(self._body))
+            encoder = codec.stream_encoder(model=hop.name, include_usage=wants_usage(codec, self._body))
             headers = headers_of(
                 Reply("", model=hop.name, provider=hop.provider), codec.stream_content_type, at.number
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import final
 
 from resilient_ai.messages import (
@@ -84,6 +84,13 @@ class ReplyBuilder:
             self._usage = chunk.usage
         self._model = chunk.model or self._model
         self._id = chunk.id or self._id
+
+    def introduced(self, chunk: Chunk) -> Chunk:
+        """`chunk`, the first with content, and what the events before it told: who answers, under which identifier, and tokens so far."""
+        told = None if self._usage == UNKNOWN_USAGE else self._usage
+        return replace(
+            chunk, model=chunk.model or self._model, id=chunk.id or self._id, usage=chunk.usage or told
+        )
 
     @property
     def usage(self) -> Usage:

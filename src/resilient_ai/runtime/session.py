@@ -286,6 +286,8 @@ class Session:
                 self._chunks += 1
                 if self._first_content is None:
                     self._begin_content(step, now)
+                    self._ready.append(assembly.introduced(chunk))
+                    continue
             if self._first_content is not None:
                 self._ready.append(chunk)
         return assembly.size <= MAX_ANSWER_CHARACTERS

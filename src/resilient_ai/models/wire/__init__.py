@@ -111,7 +111,7 @@ class StreamEncoder(Protocol):
     """Writes one answer as a stream of its format, event by event, in the order the official clients insist on."""
 
     def start(self) -> bytes:
-        """What stands before the first content."""
+        """What stands before the first chunk and depends on nothing in it; may be empty."""
         ...
 
     def chunk(self, chunk: Chunk) -> bytes:

@@ -154,7 +154,8 @@ def test_replies_and_streams_are_dated_by_the_clock_and_numbered_apart(codec: Co
     assert b"1700000000" in codec.encode_reply(reply, model="m")
     first, second = (codec.decode_reply(codec.encode_reply(reply, model="m")).id for _ in range(2))
     assert first != second
-    assert b"1700000000" in codec.stream_encoder(model="m").start()
+    encoder = codec.stream_encoder(model="m")
+    assert b"1700000000" in encoder.start() + encoder.chunk(Chunk(text="x"))
 
 
 @pytest.mark.parametrize("codec", CODECS)

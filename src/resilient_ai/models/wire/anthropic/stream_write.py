@@ -7,7 +7,7 @@ counts, the end.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, final
 
 from resilient_ai.core.clock import Clock
@@ -40,8 +40,10 @@ class MessagesStreamEncoder:
     """
 
     __slots__ = (
+        "_begun",
         "_blocks",
         "_calls",
+        "_clock",
         "_finish",
         "_id",
         "_include_usage",
@@ -55,7 +57,9 @@ class MessagesStreamEncoder:
     def __init__(self, model: str, *, include_usage: bool, clock: Clock) -> None:
         self._model = model
         self._include_usage = include_usage
-        self._id = answer_id("msg_", clock)
+        self._begun = False
+        self._clock = clock
+        self._id = ""
         self._blocks = 0
         self._open: int | None = None  # the block of text being written
         self._calls: dict[int, _Call] = {}  # calls stay open to the end: their pieces may be mixed
@@ -65,7 +69,14 @@ class MessagesStreamEncoder:
         self._finish: FinishReason | None = None
 
     def start(self) -> bytes:
-        """See `StreamEncoder`."""
+        """See `StreamEncoder`. Nothing: the message begins with the first chunk, which knows whose it is."""
+        return b""
+
+    def _opening(self) -> bytes:
+        if self._begun:
+            return b""
+        self._begun = True
+        self._id = self._id or answer_id("msg_", self._clock)
         message: _Fields = {
             "id": self._id,
             "type": "message",
@@ -74,17 +85,18 @@ class MessagesStreamEncoder:
             "content": [],
             "stop_reason": None,
             "stop_sequence": None,
-            "usage": write_usage(UNKNOWN_USAGE),
+            "usage": write_usage(replace(self._usage, output_tokens=None)),
         }
         return _event("message_start", {"message": message})
 
     def chunk(self, chunk: Chunk) -> bytes:
         """See `StreamEncoder`."""
+        self._id = self._id or chunk.id or ""
         if chunk.usage is not None:
             self._usage = chunk.usage
         if chunk.finish_reason is not None:
             self._finish = chunk.finish_reason
-        out = b""
+        out = self._opening() if chunk.has_content or chunk.opaque else b""
         if chunk.reasoning:
             self._thought.append(chunk.reasoning)
         if chunk.opaque:
@@ -100,7 +112,7 @@ class MessagesStreamEncoder:
 
     def end(self) -> bytes:
         """See `StreamEncoder`."""
-        out = b""
+        out = self._opening()
         if self._blocks == 0:
             out += self._write_text("")  # an answer holds at least one block
         out += self._close()

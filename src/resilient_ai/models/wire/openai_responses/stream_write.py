@@ -87,7 +87,9 @@ class ResponsesStreamEncoder:
     """
 
     __slots__ = (
+        "_begun",
         "_calls",
+        "_clock",
         "_created",
         "_finish",
         "_id",
@@ -104,7 +106,9 @@ class ResponsesStreamEncoder:
         self._model = model
         self._include_usage = include_usage
         self._created = int(clock.wall())
-        self._id = answer_id("resp_", clock)
+        self._begun = False
+        self._clock = clock
+        self._id = ""
         self._number = 0
         self._items = 0
         self._open: _Item | None = None  # the message or the reasoning being written
@@ -114,7 +118,14 @@ class ResponsesStreamEncoder:
         self._finish: FinishReason | None = None
 
     def start(self) -> bytes:
-        """See `StreamEncoder`."""
+        """See `StreamEncoder`. Nothing: the response begins with the first chunk, which knows whose it is."""
+        return b""
+
+    def _opening(self) -> bytes:
+        if self._begun:
+            return b""
+        self._begun = True
+        self._id = self._id or answer_id("resp_", self._clock)
         response = frame(self._id, self._model, self._created, status="in_progress")
         return self._event("response.created", {"response": response}) + self._event(
             "response.in_progress", {"response": response}
@@ -122,11 +133,12 @@ class ResponsesStreamEncoder:
 
     def chunk(self, chunk: Chunk) -> bytes:
         """See `StreamEncoder`."""
+        self._id = self._id or chunk.id or ""
         if chunk.usage is not None:
             self._usage = chunk.usage
         if chunk.finish_reason is not None:
             self._finish = chunk.finish_reason
-        out = b""
+        out = self._opening() if chunk.has_content else b""
         if chunk.reasoning:
             out += self._write("reasoning", chunk.reasoning)
         if chunk.text:
@@ -139,7 +151,7 @@ class ResponsesStreamEncoder:
 
     def end(self) -> bytes:
         """See `StreamEncoder`."""
-        out = b""
+        out = self._opening()
         status, details = write_status(self._finish or "stop")
         if self._items == 0:
             out += self._begin("text")  # an answer holds at least one item
