@@ -79,7 +79,7 @@ class Io:
             return [item async for item in stream]
         return list(stream)
 
-    async def within(self, manager: Any, use: Callable[[Any], Awaitable[Any]]) -> Any:
+    async def within(self, manager: Any, use: Callable[[Any], Awaitable[Seen]]) -> Seen:
         if hasattr(manager, "__aenter__"):
             async with manager as entered:
                 return await use(entered)
@@ -365,6 +365,7 @@ def message_seen(message: Message, result: object = None, headers: Any = None) -
 
 def message_events_seen(events: list[Any], result: object) -> Seen:
     first, before_last, last = events[0], events[-2], events[-1]
+    message: object = first.message
     assert (first.type, before_last.type) == ("message_start", "message_delta")
     assert type(last) is RawMessageStopEvent
     text = ""
@@ -379,7 +380,7 @@ def message_events_seen(events: list[Any], result: object) -> Seen:
     usage = before_last.usage
     return Seen(
         result=result,
-        kind=type(first.message),
+        kind=type(message),
         id=first.message.id,
         model=first.message.model,
         text=text or None,

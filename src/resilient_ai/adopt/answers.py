@@ -55,6 +55,27 @@ def streamed_response(request: Any, *, headers: Mapping[str, str], stream: Any, 
     return response
 
 
+def unread(response: Any, *, blocking: bool) -> Any:
+    """`response`, whose body was read to be judged, once more with its body still to be read."""
+    pieces = iter((response.content,))
+
+    async def pull() -> bytes | None:
+        return next(pieces, None)
+
+    async def close() -> None: ...
+
+    body = (
+        body_stream(response.request, lambda: next(pieces, None), lambda: None, blocking=True)
+        if blocking
+        else body_stream(response.request, pull, close, blocking=False)
+    )
+    again = streamed_response(response.request, headers={}, stream=body, like=response)
+    took = getattr(response, "_elapsed", None)  # by the property it raises where it was not measured
+    if took is not None:
+        again.elapsed = took
+    return again
+
+
 def headers_of(reply: Reply, content_type: str, number: int) -> dict[str, str]:
     """The headers of an answer somebody else gave. They tell who it was."""
     identity = reply.request_id or f"resilient-{number}"

@@ -155,15 +155,14 @@ class Exchange:
         scope = self.at.scope
         if scope is not None:
             self._note(response, scope)
-        raw = response.request.headers.get(RAW_HEADER)
-        if self.codec is None or raw == "stream":
-            return Reply("")  # the caller reads it: its status was all there was to judge
+        if self.codec is None:
+            return Reply("")  # its status was all there was to judge
         if not is_read(response):
             if self.at.driver.blocking:
                 self.read(response)
             else:
                 await response.aread()
-        if raw and not response.content:
+        if RAW_HEADER in response.request.headers and not response.content:
             return Reply("")  # asked for as it is, and taken for no answer by anybody
         try:
             reply = self.codec.decode_reply(response.content)

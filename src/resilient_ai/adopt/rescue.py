@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, final
 
-from resilient_ai.adopt.answers import headers_of, is_read, response_of, streamed_response
+from resilient_ai.adopt.answers import headers_of, response_of, streamed_response, unread
 from resilient_ai.adopt.delivery import Delivery
 from resilient_ai.adopt.dialects import wants_usage
+from resilient_ai.adopt.sdk import RAW_HEADER, READ_BY_CALLER
 from resilient_ai.adopt.wire_faults import sdk_error
 from resilient_ai.engine.endings import attach
 from resilient_ai.errors import AllModelsFailed
@@ -108,10 +109,17 @@ class Rescue:
     # --- responses ----------------------------------------------------------------------------------------------------
 
     def readable(self, response: Any, reply: Reply) -> Any:
-        """`response`, unless it holds the answer as a stream nobody asked for: the SDK would take that for text."""
-        if reply.raw is not None or self._exchange.codec is None or not is_read(response):
+        """`response` as the caller wants it, although its body has been read.
+
+        An answer in a stream nobody asked for is written anew: the SDK would take that for text.
+        """
+        if self._exchange.codec is None:
             return response
-        return self._rendered(reply) if looks_like_events(response.content) else response
+        if reply.raw is None and looks_like_events(response.content):
+            return self._rendered(reply)
+        if response.request.headers.get(RAW_HEADER) == READ_BY_CALLER:
+            return unread(response, blocking=self._at.driver.blocking)
+        return response
 
     def _rendered(self, reply: Reply) -> Any:
         """`reply` as a response of the SDK's own provider."""

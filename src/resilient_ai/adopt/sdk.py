@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from resilient_ai.core.model import Scope
 
 RAW_HEADER: Final = "x-stainless-raw-response"
+"""How the SDK marks a call whose response the caller wants as it is: `true`, or `READ_BY_CALLER`."""
+READ_BY_CALLER: Final = "stream"
 COUNT_HEADER: Final = "x-stainless-retry-count"
 
 
