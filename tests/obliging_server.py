@@ -35,6 +35,8 @@ class ObligingServer:
     def __init__(self, *, thinks: bool = False) -> None:
         self.bodies: list[Json] = []
         self.thinks = thinks
+        self.example: Json = {"setup": "Why?", "punchline": "Because."}
+        """What is answered where any JSON object is asked for."""
         server = self
 
         @final
@@ -99,7 +101,7 @@ class ObligingServer:
             message["content"] = None
         elif body.get("response_format"):
             schema = body["response_format"].get("json_schema", {}).get("schema")
-            filled = {"setup": "Why?", "punchline": "Because."} if schema is None else _filled(schema, body)
+            filled = self.example if schema is None else _filled(schema, body)
             message["content"] = json.dumps(filled)
         return message
 
