@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, cast, final
 from resilient_ai.core.failure import FailureKind
 from resilient_ai.core.fork import ChildLock
 from resilient_ai.decorator import text
-from resilient_ai.decorator.hops import FunctionHop, is_asynchronous, is_misuse
+from resilient_ai.decorator.hops import FunctionHop
 from resilient_ai.decorator.invocation import Invocation
 from resilient_ai.decorator.options import CURRENT, least
 from resilient_ai.decorator.settings import Fallback, Settings, is_model
@@ -18,6 +18,7 @@ from resilient_ai.history import outcome_of
 from resilient_ai.judging import ClassifyHook
 from resilient_ai.messages import Request
 from resilient_ai.model import ResilientModel
+from resilient_ai.models.calling import is_asynchronous, is_misuse
 
 if TYPE_CHECKING:
     from resilient_ai.core.failure import Verdict

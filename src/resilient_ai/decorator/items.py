@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import AsyncIterator, Generator, Iterator, Sequence
 from dataclasses import replace
@@ -16,11 +15,12 @@ if TYPE_CHECKING:
     from resilient_ai.core.model import ChunkSource, Scope
     from resilient_ai.decorator.invocation import Invocation
     from resilient_ai.messages import Reply
+    from resilient_ai.runtime.threads import Threads
 
 _END: Final = object()
 
 
-def source_of(begun: object, made: Invocation, scope: Scope) -> ChunkSource:
+def source_of(begun: object, made: Invocation, scope: Scope, threads: Threads) -> ChunkSource:
     """The stream of what a function returned: an iterator's items, or any other value as the only one."""
     if isinstance(begun, AsyncIterator):
         if scope.blocking:
@@ -29,19 +29,20 @@ def source_of(begun: object, made: Invocation, scope: Scope) -> ChunkSource:
             )
         return _AsyncItems(cast("AsyncIterator[object]", begun), made, scope)
     items = cast("Iterator[object]", begun) if isinstance(begun, Iterator) else iter((begun,))
-    return _Items(items, made, scope)
+    return _Items(items, made, scope, threads)
 
 
 @final
 class _Items:
     """A blocking iterator; in an asynchronous call each item is made in a thread."""
 
-    __slots__ = ("_busy", "_ended", "_items", "_left", "_lock", "_made", "_scope")
+    __slots__ = ("_busy", "_ended", "_items", "_left", "_lock", "_made", "_scope", "_threads")
 
-    def __init__(self, items: Iterator[object], made: Invocation, scope: Scope) -> None:
+    def __init__(self, items: Iterator[object], made: Invocation, scope: Scope, threads: Threads) -> None:
         self._items = items
         self._made = made
         self._scope = scope
+        self._threads = threads
         self._lock = threading.Lock()
         self._busy = False
         self._ended = False
@@ -54,7 +55,7 @@ class _Items:
         # Calls nested in the generator's body share its deadline, while the body runs and not while the reader does.
         token = CURRENT_DEADLINE.set((scope.clock, scope.until))
         try:
-            item = self._next() if scope.blocking else await asyncio.to_thread(self._next)
+            item = self._next() if scope.blocking else await self._threads.run(self._next)
         finally:
             CURRENT_DEADLINE.reset(token)
         return None if item is _END else (Chunk(items=(item,)),)
@@ -66,7 +67,7 @@ class _Items:
         if self._ended or self._scope.blocking:
             self.abandon()
         else:
-            await asyncio.to_thread(self.abandon)
+            await self._threads.run(self.abandon)
 
     def abandon(self) -> None:
         with self._lock:

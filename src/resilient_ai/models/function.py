@@ -5,14 +5,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
-import itertools
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, cast, final
 
 from resilient_ai.core.deadline import CURRENT_DEADLINE, AttemptTimeout
 from resilient_ai.core.model import Traits
 from resilient_ai.errors import ConfigError
 from resilient_ai.messages import Chunk, Reply
+from resilient_ai.models.calling import (
+    TYPICAL_SECONDS,
+    CalledFunction,
+    refuse_running_loop,
+    run_blocking,
+    what_runs,
+    within,
+)
 
 if TYPE_CHECKING:
     from contextvars import Token
@@ -20,13 +27,11 @@ if TYPE_CHECKING:
     from resilient_ai.core.clock import Clock
     from resilient_ai.core.model import ChunkSource, Scope
     from resilient_ai.messages import Request
-
-_serial: Final = itertools.count(1)
-TYPICAL_SECONDS: Final = 1.0
+    from resilient_ai.runtime.threads import Threads
 
 
 @final
-class FunctionModel:
+class FunctionModel(CalledFunction):
     """A function that answers: sync or async, whole or as a generator of text.
 
     The function gets the text of the last user turn; one whose first parameter is annotated `Request` gets the whole request.
@@ -48,6 +53,8 @@ class FunctionModel:
         ConfigError: It is not callable.
     """
 
+    __slots__ = ("_takes_request",)
+
     def __init__(
         self,
         function: Callable[..., object],
@@ -59,37 +66,16 @@ class FunctionModel:
     ) -> None:
         if not callable(function):
             raise ConfigError(
-                f"An object of type {type(function).__name__} is not a function; give a callable, a model or a name."
+                f"A {type(function).__name__} is not a function; give a callable, a model or a name."
             )
-        self._function = function
-        self._name = name or getattr(function, "__name__", None) or type(function).__name__
-        self._key = f"function:{self._name}#{next(_serial)}"
         allowed = None if data_classes is None else frozenset(cast("Sequence[Any]", data_classes))
-        self._traits = Traits(local=local, typical_seconds=typical_seconds, data_classes=allowed)
-        called = function if inspect.isroutine(function) else getattr(function, "__call__", function)  # noqa: B004 - the bound method is inspected
-        self._asynchronous = inspect.iscoroutinefunction(called)
-        self._generator = inspect.isgeneratorfunction(called)
-        self._async_generator = inspect.isasyncgenfunction(called)
-        self._takes_request = _takes_request(called)
-
-    @property
-    def name(self) -> str:
-        return self._name
-
-    @property
-    def provider(self) -> str:
-        return "function"
-
-    @property
-    def key(self) -> str:
-        return self._key
-
-    @property
-    def traits(self) -> Traits:
-        return self._traits
-
-    def __repr__(self) -> str:
-        return f"FunctionModel({self._name!r})"
+        super().__init__(
+            function,
+            name=name or getattr(function, "__name__", None) or type(function).__name__,
+            kind="function",
+            traits=Traits(local=local, typical_seconds=typical_seconds, data_classes=allowed),
+        )
+        self._takes_request = _takes_request(what_runs(function))
 
     async def answer(self, request: Request, scope: Scope) -> Reply:
         """Calls the function once.
@@ -97,7 +83,7 @@ class FunctionModel:
         Raises:
             Exception: What the function raises.
         """
-        value = await self._call(self._argument(request), scope)
+        value = await self._value(self._argument(request), scope)
         if scope.blocking and scope.remaining() < 0 and isinstance(value, str | Reply):
             reply = self._reply(value)
             from dataclasses import replace
@@ -108,17 +94,12 @@ class FunctionModel:
     async def open(self, request: Request, scope: Scope) -> ChunkSource:
         """Calls the function once; a generator's pieces become chunks, any other answer is one chunk."""
         argument = self._argument(request)
-        if self._generator:
-            return _Pieces(cast("Iterator[object]", self._function(argument)), scope)
-        if self._async_generator:
-            return _AsyncPieces(cast("AsyncIterator[object]", self._function(argument)), scope)
-        return _Pieces(iter([self._reply(await self._call(argument, scope))]), scope)
-
-    def close(self) -> None:
-        """Does nothing: the function is the caller's."""
-
-    async def aclose(self) -> None:
-        """Does nothing: the function is the caller's."""
+        if not self._streaming:
+            return _Pieces(iter([self._reply(await self._called(scope, argument))]), scope, self._threads)
+        begun = self._begun(argument)
+        if self._asynchronous:
+            return _AsyncPieces(cast("AsyncIterator[object]", begun), scope)
+        return _Pieces(cast("Iterator[object]", begun), scope, self._threads)
 
     def _argument(self, request: Request) -> object:
         if self._takes_request:
@@ -128,30 +109,22 @@ class FunctionModel:
                 return message.text
         return request.messages[-1].text if request.messages else ""
 
-    async def _call(self, argument: object, scope: Scope) -> object:
-        if self._generator or self._async_generator:
-            return await self._joined(argument, scope)
-        if self._asynchronous:
-            work = cast("Coroutine[Any, Any, object]", self._function(argument))
-            return _run_blocking(work, scope) if scope.blocking else await work
-        if scope.blocking:
-            return self._function(argument)
-        result = await asyncio.to_thread(self._function, argument)
-        return await cast("Any", result) if inspect.isawaitable(result) else result
-
-    async def _joined(self, argument: object, scope: Scope) -> str:
-        pieces = self._function(argument)
-        if self._generator:
+    async def _value(self, argument: object, scope: Scope) -> object:
+        """What the function returns; of a generator, its pieces joined."""
+        if not self._streaming:
+            return await self._called(scope, argument)
+        pieces = self._begun(argument)
+        if not self._asynchronous:
 
             def join() -> str:
                 return "".join(str(piece) for piece in cast("Iterator[object]", pieces))
 
-            return join() if scope.blocking else await asyncio.to_thread(join)
+            return join() if scope.blocking else await self._threads.run(join)
 
         async def collect() -> str:
             return "".join([str(piece) async for piece in cast("AsyncIterator[object]", pieces)])
 
-        return cast("str", _run_blocking(collect(), scope)) if scope.blocking else await collect()
+        return run_blocking(collect(), scope) if scope.blocking else await collect()
 
     def _reply(self, value: object) -> Reply:
         if isinstance(value, Reply):
@@ -171,11 +144,12 @@ class FunctionModel:
 class _Pieces:
     """A stream from a blocking iterator."""
 
-    __slots__ = ("_pieces", "_scope")
+    __slots__ = ("_pieces", "_scope", "_threads")
 
-    def __init__(self, pieces: Iterator[object], scope: Scope) -> None:
+    def __init__(self, pieces: Iterator[object], scope: Scope, threads: Threads) -> None:
         self._pieces = pieces
         self._scope = scope
+        self._threads = threads
 
     async def receive(self, until: float) -> Sequence[Chunk] | None:
         token = _next_piece_within(self._scope, until)
@@ -183,7 +157,7 @@ class _Pieces:
             if self._scope.blocking:
                 piece = next(self._pieces, _END)
             else:
-                piece = await asyncio.to_thread(next, self._pieces, _END)
+                piece = await self._threads.run(next, self._pieces, _END)
         finally:
             CURRENT_DEADLINE.reset(token)
         return None if piece is _END else _chunks(piece)
@@ -220,11 +194,11 @@ class _AsyncPieces:
             if not self._scope.blocking:
                 piece = await anext(self._pieces, _END)
             else:
-                _refuse_running_loop()
+                refuse_running_loop()
                 if self._runner is None:
                     self._runner = asyncio.Runner()
                 left = until - self._scope.clock.now()
-                piece = self._runner.run(_within(cast("Any", anext(self._pieces, _END)), left))
+                piece = self._runner.run(within(cast("Any", anext(self._pieces, _END)), left))
         finally:
             CURRENT_DEADLINE.reset(token)
         return None if piece is _END else _chunks(piece)
@@ -289,35 +263,3 @@ def _takes_request(function: Callable[..., object]) -> bool:
     if isinstance(annotation, str):
         return annotation.rpartition(".")[2].strip("'\"") == "Request"
     return getattr(annotation, "__name__", None) == "Request"
-
-
-def _run_blocking(work: Coroutine[Any, Any, object], scope: Scope) -> object:
-    """Runs an asynchronous function to its end in a loop of its own, bounded by the attempt's time."""
-    try:
-        _refuse_running_loop()
-    except ConfigError:
-        work.close()
-        raise
-    with asyncio.Runner() as runner:
-        return runner.run(_within(work, scope.remaining()))
-
-
-async def _within(work: Coroutine[Any, Any, object], seconds: float) -> object:
-    bound = asyncio.timeout(max(0.0, seconds))
-    try:
-        async with bound:
-            return await work
-    except TimeoutError as error:
-        if bound.expired():
-            raise AttemptTimeout from error
-        raise
-
-
-def _refuse_running_loop() -> None:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return
-    raise ConfigError(
-        "An asynchronous function cannot answer a blocking call inside a running event loop; use agenerate or astream there."
-    )

@@ -179,11 +179,7 @@ class RemoteModel:
                 raise self._refused(exchange.status, headers, body, scope, key)
         except BaseException as error:
             if exchange is not None:
-                try:
-                    await exchange.aclose()
-                except BaseException:
-                    exchange.abandon()
-                    raise
+                await exchange.close_firmly()
             if not isinstance(error, Exception):
                 raise
             raise self._typed(error, scope, headers, key) from _cause(error)
@@ -433,8 +429,10 @@ class _RemoteStream:
 
     async def aclose(self) -> None:
         """Closes the stream; a finished one gives its connection back."""
-        if self._decoder.complete:
-            await self._drain()
+        if not self._decoder.complete:
+            await self._exchange.close_firmly()
+            return
+        await self._drain()
         await self._exchange.aclose()
 
     async def _drain(self) -> None:

@@ -10,16 +10,17 @@ import socket
 from typing import TYPE_CHECKING, Final, final
 
 from resilient_ai.core.deadline import AttemptTimeout
+from resilient_ai.models.http.race import first_connected
 from resilient_ai.models.http.scoped import HOLD_BYTES, connect_seconds, mark_sent
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Iterable
 
+    from resilient_ai.runtime.threads import Threads
+
 HIGH_WATER_BYTES: Final = 256 * 1024
 """What is buffered of a connection nobody reads, before the server is made to wait."""
-HAPPY_EYEBALLS_SECONDS: Final = 0.25
-"""Head start of one address family over the other. Source: RFC 8305, section 5."""
 
 
 @final
@@ -173,9 +174,16 @@ class AioStream:
 
 @final
 class AioBackend:
-    """Connects in the running loop. Stateless."""
+    """Connects in the running loop.
 
-    __slots__ = ()
+    Args:
+        lookups: Threads for the look-ups of this origin's name. Its own, so that a name that does not resolve keeps no other waiting.
+    """
+
+    __slots__ = ("_lookups",)
+
+    def __init__(self, lookups: Threads) -> None:
+        self._lookups = lookups
 
     async def connect_tcp(
         self,
@@ -185,25 +193,24 @@ class AioBackend:
         local_address: str | None = None,
         socket_options: Iterable[tuple[int, int, int]] | None = None,
     ) -> AioStream:
-        loop = asyncio.get_running_loop()
         scope = _connecting()
         try:
             async with scope:
-                transport, wire = await loop.create_connection(
-                    _Wire,
-                    host,
-                    port,
-                    local_addr=None if local_address is None else (local_address, 0),
-                    # An address has no second family to race; and cancelling a race leaves a socket to the garbage collector (CPython 3.11).
-                    happy_eyeballs_delay=None if _is_address(host) else HAPPY_EYEBALLS_SECONDS,
-                )
+                if _is_address(host):
+                    found = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM, 0, socket.AI_NUMERICHOST)
+                else:
+                    found = await self._lookups.run(socket.getaddrinfo, host, port, 0, socket.SOCK_STREAM)
+                connected = await first_connected(found, local_address)
+                try:
+                    connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                    for option in socket_options or ():
+                        connected.setsockopt(*option)
+                    _, wire = await asyncio.get_running_loop().create_connection(_Wire, sock=connected)
+                except BaseException:
+                    connected.close()
+                    raise
         except TimeoutError as error:
             raise (AttemptTimeout("connect", sent=False) if scope.expired() else error) from error
-        connected = transport.get_extra_info("socket")
-        if connected is not None:
-            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            for option in socket_options or ():
-                connected.setsockopt(*option)
         return AioStream(wire)
 
     async def connect_unix_socket(

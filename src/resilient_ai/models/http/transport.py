@@ -21,6 +21,7 @@ from resilient_ai.models.http.scoped import CURRENT, UNTIL
 from resilient_ai.models.wire import Malformed
 from resilient_ai.privacy.key_names import is_sensitive
 from resilient_ai.privacy.known_values import register
+from resilient_ai.runtime.threads import Threads
 
 if TYPE_CHECKING:
     from resilient_ai.core.model import Scope
@@ -31,6 +32,8 @@ MAX_STREAM_BYTES: Final = 256 * 1024 * 1024
 """Decoded bytes of a whole stream: a backstop, the answer itself is bounded where it is put together."""
 MAX_HEADERS: Final = 200
 """Headers of an answer that are read; providers send about 24."""
+LOOKUPS: Final = 4
+"""Look-ups of one origin's name at a time. A good one takes milliseconds, and a connection that is kept alive needs none."""
 _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE: Final = re.compile(
     r"(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?"
@@ -134,22 +137,34 @@ class Exchange:
         if not self._scope.blocking:
             await result
 
+    async def close_firmly(self) -> None:
+        """As `aclose`, for an answer that is not wanted any more: closed to the end even if the waiting for it is cancelled."""
+        if self._scope.blocking:
+            await self.aclose()
+        elif (closing := self._close_in_a_task(asyncio.get_running_loop())) is not None:
+            await asyncio.shield(closing)
+
     def abandon(self) -> None:
         """Closes without waiting. Asynchronous: called in the loop of the exchange, or after it has closed."""
-        close = self._close
-        self._close = None
-        if close is None:
-            return
         if self._scope.blocking:
-            cast("Any", close)()
+            close, self._close = self._close, None
+            if close is not None:
+                cast("Any", close)()
             return
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
             return  # the loop is gone, and its connections with it
-        task = loop.create_task(cast("Any", close)())
+        self._close_in_a_task(loop)
+
+    def _close_in_a_task(self, loop: asyncio.AbstractEventLoop) -> asyncio.Task[None] | None:
+        close, self._close = self._close, None
+        if close is None:
+            return None
+        task: asyncio.Task[None] = loop.create_task(cast("Any", close)())
         _closing.add(task)
         task.add_done_callback(_closing.discard)
+        return task
 
 
 _closing: set[asyncio.Task[None]] = set()
@@ -204,6 +219,7 @@ class Transport:
                 self._headers.append((name.encode(), value))
         self._headers += [(name.encode("ascii"), value.encode("latin-1")) for name, value in headers.items()]
         self._urls: dict[str, object] = {}
+        self._lookups = Threads(f"look-up of {self.host}", LOOKUPS)
         self._pid = os.getpid()
         self._lock = threading.Lock()
         self._pool: object | None = None
@@ -258,7 +274,7 @@ class Transport:
             scope.notes["status"] = opened.status
             whole = await opened.body(limit_bytes)
         except BaseException:
-            await _close_firmly(opened)
+            await opened.close_firmly()
             raise
         await opened.aclose()
         return Response(opened.status, opened.headers, whole)
@@ -370,7 +386,11 @@ class Transport:
             for known in [known for known in list(self._pools) if known.is_closed()]:
                 self._pools.pop(known, None)
             pool = self._pools[loop] = make_pool(
-                asynchronous=True, scheme=self._scheme, host=self.host, uds=self._uds, backend=AioBackend()
+                asynchronous=True,
+                scheme=self._scheme,
+                host=self.host,
+                uds=self._uds,
+                backend=AioBackend(self._lookups),
             )
         return pool
 
@@ -381,15 +401,6 @@ class Transport:
             self._pool = None
             self._pools = weakref.WeakKeyDictionary()
             self._pid = os.getpid()
-
-
-async def _close_firmly(exchange: Exchange) -> None:
-    """Closes an exchange that failed, even if the closing itself is cancelled."""
-    try:
-        await exchange.aclose()
-    except BaseException:
-        exchange.abandon()
-        raise
 
 
 def _check_headers(headers: Mapping[str, str]) -> None:
