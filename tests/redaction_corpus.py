@@ -151,7 +151,7 @@ def _in_class(alphabet: str, char: str) -> bool:
 
 def url(rng: random.Random) -> str:
     secret = "".join(rng.choice("abcXYZ019!$_-") for _ in range(12))
-    return f"user{rng.randrange(10)}:{secret}@"
+    return f"user{rng.randrange(10)}:{secret}"
 
 
 KINDS: dict[str, Callable[[random.Random], str]] = {
@@ -191,7 +191,8 @@ def sample(kind: str, rng: random.Random, disguise: str | None = None) -> Sample
     template = rng.choice(_TEMPLATES)
     if kind == "url":
         scheme = rng.choice(("postgres", "https", "redis", "amqp", "mongodb+srv", "mysql", "ftp"))
-        template = template.replace("{}", scheme + "://{}db.internal:5432/x")
+        sign = DISGUISES[disguise]("@", rng) if disguise else "@"
+        template = template.replace("{}", scheme + "://{}" + sign + "db.internal:5432/x")
     text = template.replace("{}", value)
     return Sample(text, value, kind)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from resilient_ai.privacy.spans import Span
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 # RFC 5321 allows 64 octets for the local part. More are taken: a too long address is still one.
 _LONGEST_LOCAL: Final = 128
@@ -27,10 +27,10 @@ _NOT_DOMAINS: Final = frozenset(
         "jpg", "jpeg", "gif", "svg", "webp", "ico", "css", "js", "ts", "mjs", "tgz", "whl", "jar", "dll", "so",
     }
 )  # fmt: skip
-_SPELLED: Final = re.compile(
-    r"[\w.+\-]{1,64}\s{0,2}(?:\(at\)|\[at\]|\{at\}|<at>|\sat\s)\s{0,2}[\w\-]{1,63}"
-    r"(?:\s{0,2}(?:\(dot\)|\[dot\]|\{dot\}|<dot>|\sdot\s|\.)\s{0,2}[\w\-]{2,63}){1,4}",
-    re.IGNORECASE,
+_SPELLED_AT: Final = re.compile(r"\s{0,2}(?:[(\[{<]at[)\]}>]|\sat\s)", re.IGNORECASE)
+_SPELLED_LOCAL_BACKWARDS: Final = re.compile(r"[\w.+\-]{1,64}")
+_SPELLED_DOMAIN: Final = re.compile(
+    r"\s{0,2}[\w\-]{1,63}(?:\s{0,2}(?:[(\[{<]dot[)\]}>]|\sdot\s|\.)\s{0,2}[\w\-]{2,63}){1,4}", re.IGNORECASE
 )
 _SPELLED_DOT: Final = re.compile(r"\(dot\)|\[dot\]|\{dot\}|<dot>|\sdot\s|[(\[{<]at[)\]}>]", re.IGNORECASE)
 
@@ -41,21 +41,36 @@ _USERINFO_TOKEN: Final = re.compile(r"://(?P<secret>[^\s/?#@:\"'<>]{8,256})@(?=[
 
 # These begin with a character and look behind it second: the search for the character is one in C.
 _IPV4: Final = re.compile(r"\d(?<![\d.]\d)\d{0,2}(?:\.\d{1,3}){3}(?!\.?\d)(?:/\d{1,2}\b)?")
+_VERSION_BEFORE: Final = re.compile(
+    r"(?:§|[<>=~!]=|\bv(?:ersion)?\.?|\bsection|\brevision|\brelease) ?$", re.IGNORECASE
+)
 _IPV6: Final = re.compile(r"[0-9A-Fa-f:](?<![\w:.][0-9A-Fa-f:])[0-9A-Fa-f:.]{2,44}(?![\w:])(?:%\w{1,16})?")
 _MAC: Final = re.compile(
     r"[0-9A-Fa-f](?<![\w:\-][0-9A-Fa-f])[0-9A-Fa-f]([:\-])(?:[0-9A-Fa-f]{2}\1){4}[0-9A-Fa-f]{2}(?![\w\-])"
+)
+_DOTTED_MAC: Final = re.compile(
+    r"[0-9A-Fa-f]{4}(?<![\w.][0-9A-Fa-f]{4})\.[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4}(?![\w.])"
 )
 _COORDINATES: Final = re.compile(
     r"[-+0-9](?<![\w.][-+0-9])\d{0,2}\.\d{3,16}°?\s{0,2}[NS]?\s{0,2}[,;/ ]\s{0,2}[-+]?\d{1,3}\.\d{3,16}(?![\w.])"
 )
 
 
-def find_email(text: str, *, spelled: bool) -> Iterator[Span]:
-    """Yield e-mail addresses, with `spelled` also `ann (at) example dot org`."""
+def find_email(text: str, *, logins: Iterable[Span], units: bool) -> Iterator[Span]:
+    """Yield e-mail addresses.
+
+    Args:
+        text: The text.
+        logins: What `find_userinfo` found: the sign behind it is no part of an address.
+        units: Whether names of files and service units that look like addresses are taken as well.
+    """
+    passed = {login.end for login in logins}
     for domain in _DOMAIN.finditer(text):
+        if domain.start() in passed:
+            continue
         start = _local_start(text, domain.start())
         if start is None or (
-            not spelled and text[domain.start() : domain.end()].rpartition(".")[2].lower() in _NOT_DOMAINS
+            not units and text[domain.start() : domain.end()].rpartition(".")[2].lower() in _NOT_DOMAINS
         ):
             continue
         yield Span(start, domain.end(), "EMAIL")
@@ -77,9 +92,11 @@ def _local_start(text: str, at: int) -> int | None:
 
 def find_spelled_email(text: str) -> Iterator[Span]:
     """Yield `ann (at) example dot org`."""
-    for address in _SPELLED.finditer(text):
-        if _SPELLED_DOT.search(address.group()):
-            yield Span(address.start(), address.end(), "EMAIL")
+    for sign in _SPELLED_AT.finditer(text):
+        domain = _SPELLED_DOMAIN.match(text, sign.end())
+        local = _SPELLED_LOCAL_BACKWARDS.match(text[max(0, sign.start() - 64) : sign.start()][::-1])
+        if domain and local and _SPELLED_DOT.search(text, sign.start(), domain.end()):
+            yield Span(sign.start() - local.end(), domain.end(), "EMAIL")
 
 
 def find_userinfo(text: str) -> Iterator[Span]:
@@ -94,6 +111,8 @@ def find_ipv4(text: str, start: int, end: int) -> Iterator[Span]:
     """Yield IPv4 addresses and networks."""
     for found in _IPV4.finditer(text, start, end):
         if any(int(octet) > 255 for octet in found.group().partition("/")[0].split(".")):
+            continue
+        if _VERSION_BEFORE.search(text, max(0, found.start() - 12), found.start()):
             continue
         yield Span(found.start(), found.end(), "IP_ADDRESS")
 
@@ -111,6 +130,13 @@ def find_colon_addresses(text: str, start: int, end: int) -> Iterator[Span]:
         except ValueError:
             continue
         yield Span(found.start(), found.end(), "IP_ADDRESS")
+
+
+def find_dotted_hardware_addresses(text: str, start: int, end: int) -> Iterator[Span]:
+    """Yield hardware addresses as switches print them: `001a.2b3c.4d5e`."""
+    for found in _DOTTED_MAC.finditer(text, start, end):
+        if not found.group().replace(".", "").isdigit():
+            yield Span(found.start(), found.end(), "MAC_ADDRESS")
 
 
 def find_coordinates(text: str, start: int, end: int) -> Iterator[Span]:

@@ -1,4 +1,4 @@
-"""Finds identifiers that only the words before them give away: `passport no. X1234567`, `born on 3 May 1961`.
+"""Finds identifiers that only the words before them give away: `passport no. X1234567`, `tax_id: 12/345/67890`.
 
 Used for prose only. In logs, fields have names, and `labelled.py` reads those.
 """
@@ -8,6 +8,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from resilient_ai.privacy import birth
+from resilient_ai.privacy.literals import Literals
+from resilient_ai.privacy.numbers import DATE, DIGEST, UNIT_AFTER
 from resilient_ai.privacy.spans import Span
 
 if TYPE_CHECKING:
@@ -15,169 +18,142 @@ if TYPE_CHECKING:
 
 _ID: Final = "ID_NUMBER"
 _ACCOUNT: Final = "ACCOUNT"
-_BIRTH: Final = "DATE_OF_BIRTH"
+_PLATE: Final = "PLATE"
+_PHONE: Final = "PHONE"
 _SECRET: Final = "SECRET"  # noqa: S105 - the name of a kind
-_USER: Final = "USERNAME"
+_BIRTH: Final = "DATE_OF_BIRTH"
 
-# Beginnings of labels in lower case, with the kind of what follows. One that starts with a space has to begin
-# a word. Languages: those of the public PII corpora (English, German, French, Italian, Spanish, Dutch).
-_STEMS: Final[tuple[tuple[bytes, str], ...]] = (
-    (b"passport", _ID), (b"passeport", _ID), (b"pasaporte", _ID), (b"passaporto", _ID), (b"paspoort", _ID),
-    (b"reisepass", _ID), (b"licen", _ID), (b"rijbewijs", _ID), (b" patente", _ID), (b" permis", _ID),
-    (b"ausweis", _ID), (b"social", _ID), (b" ssn", _ID), (b" tax", _ID), (b"steuer", _ID), (b" fiscal", _ID),
-    (b" vat", _ID), (b" tin", _ID), (b" national", _ID), (b"identi", _ID), (b" id", _ID), (b" imei", _ID),
-    (b" vin", _ID), (b"chassis", _ID), (b"plate", _ID), (b"kennzeichen", _ID), (b"policy", _ID), (b" mrn", _ID),
-    (b"medical record", _ID), (b"member", _ID), (b"patient", _ID), (b"employee", _ID), (b"student", _ID),
-    (b"insurance", _ID), (b" nhs", _ID), (b" dni", _ID), (b" nif", _ID), (b" cpf", _ID), (b" visa", _ID),
-    (b"account", _ACCOUNT), (b" acct", _ACCOUNT), (b"konto", _ACCOUNT), (b" compte", _ACCOUNT),
-    (b" conto", _ACCOUNT), (b" cuenta", _ACCOUNT), (b"rekening", _ACCOUNT), (b"routing", _ACCOUNT),
-    (b"sort code", _ACCOUNT), (b"swift", _ACCOUNT), (b" bic", _ACCOUNT), (b"iban", _ACCOUNT),
-    (b" cvv", _SECRET), (b" cvc", _SECRET), (b" pin", _SECRET), (b"security code", _SECRET),
-    (b"passcode", _SECRET), (b" otp", _SECRET), (b"verification code", _SECRET),
-    (b"birth", _BIRTH), (b" born", _BIRTH), (b" dob", _BIRTH), (b"geboren", _BIRTH), (b"geburt", _BIRTH),
-    (b"naissance", _BIRTH), (b"nacimiento", _BIRTH), (b"nacid", _BIRTH), (b"nascita", _BIRTH), (b" nato ", _BIRTH),
-    (b" nata ", _BIRTH),
-)  # fmt: skip
+# Beginnings of labels in lower case, by the kind of what follows: those that may stand inside a word (`reisepass`
+# in `reisepassnummer`), and those that have to begin one. Signs between words are blanks (`sort_code`).
+# Languages: those of the public PII corpora (English, German, French, Italian, Spanish, Dutch, Portuguese).
+_INSIDE: Final[dict[str, tuple[str, ...]]] = {
+    _ID: (
+        "passport", "passeport", "pasaporte", "passaporto", "paspoort", "reisepass", "licen", "rijbewijs", "führerschein",
+        "fuehrerschein", "ausweis", "steuer", "identi", "chassis", "versicher", "personnummer", "burgerservice",
+    ),
+    _ACCOUNT: ("account", "konto", "rekening", "routing", "iban", "swift"),
+    _PLATE: ("kennzeichen", "plate"),
+    _PHONE: ("phone", "telefo", "téléphone", "mobile", "rufnummer", "whatsapp"),
+    _SECRET: ("passcode",),
+    _BIRTH: birth.INSIDE,
+}  # fmt: skip
+_BEGINNING: Final[dict[str, tuple[str, ...]]] = {
+    _ID: (
+        "patente", "permis", "social", "ssn", "tax", "fiscal", "codice", "vat", "tin", "ein", "itin", "national", "id", "imei",
+        "vin", "policy", "mrn", "member", "patient", "employee", "student", "insurance", "nhs", "nino", "nin", "dni", "nif",
+        "nie", "cif", "cpf", "cnpj", "rg", "curp", "rut", "pan", "aadhaar", "aadhar", "uid", "sin", "tfn", "abn",
+        "medicare", "pesel", "nip", "regon", "bsn", "ahv", "insee", "nir", "siret", "siren", "nric", "fin", "rrn", "jmbg",
+        "oib", "egn", "cnp", "pps", "ppsn", "rodne", "personal", "visa", "dl", "driver", "driving", "customer", "client",
+        "kunden", "voter", "abha", "epic", "medical", "health", "beneficiary", "resident", "residence", "serial", "kvnr",
+        "dea", "npi", "seguridad", "sécurité",
+    ),
+    _ACCOUNT: (
+        "acct", "compte", "cuenta", "sort code", "bic", "bank", "bsb", "aba", "clabe", "ifsc", "bban",
+        "card",
+    ),
+    _PLATE: ("registration", "reg", "vrm", "vrn", "matrícula", "matricula", "immatriculation", "targa", "kenteken"),
+    _PHONE: ("tel", "tél", "tlf", "cell", "handy", "mobil", "fax", "call", "dial", "sms", "portable", "móvil", "celular"),
+    _SECRET: ("cvv", "cvc", "cvv2", "cvc2", "cvn", "pin", "security code", "otp", "verification code", "time code"),
+    _BIRTH: birth.BEGINNING,
+}  # fmt: skip
+_KINDS: Final = {
+    word.encode("latin-1", "replace"): kind
+    for table in (_INSIDE, _BEGINNING)
+    for kind, words in table.items()
+    for word in words
+}
+_LABELS: Final = Literals(
+    (word for words in _INSIDE.values() for word in words),
+    (word for words in _BEGINNING.values() for word in words),
+)
+# Signs and the like as blanks, letters of Latin-1 as they are.
+_WORDS_MAP: Final = bytes(code if chr(code).isalnum() else 0x20 for code in range(256))
+# Shorter labels are also the beginning of other words: `fin` of `finally`.
+_LONGEST_WHOLE: Final = 5
+_ENDINGS: Final = frozenset({"", "s", "no", "nr", "num", "number", "nummer", "#", "'s", "id", "code"})
 
 _FILLER: Final = (
-    r"(?:no|nr|num|number|numbers|nummer|numero|num\wro|n|id|identity|identification|code|card|is|was|are|of|for|it|its"
-    r"|his|her|my|your|our|their|the|a|holder|and|on|at|in|security|licen[cs]e|driver'?s?|driving|plate|account|record"
-    r"|date|birth|reads|with|ending|as|to|following|new|old|current|registered|value|s|under|file|bank|tax|insurance"
-    r"|policy|member|patient|employee|student|der|die|das|ist|lautet|le|la|du|de|est|il|el|es|op|am|den|born)"
+    r"(?:no|nr|num|number|numbers|nummer|numero|n\wmero|num\wro|n|id|ids|identity|identification|identifier|code|card|is|was|are|of|for"
+    r"|it|its|his|her|my|your|our|their|the|a|an|holder|and|or|on|at|in|me|us|him|security|licen[cs]e|driver|drivers|driving|plate|account"
+    r"|acct|record|reads|with|ending|as|to|following|new|old|current|registered|registration|value|s|under|file|bank|tax|taxpayer|insurance"
+    r"|policy|member|patient|employee|student|customer|client|swift|bic|iban|routing|transit|vehicle|reference|ref|unique|personal|national"
+    r"|state|issued|please|here|imei|vin|nhs|ssn|mrn|serial|device|health|medical|phone|mobile|cell|home|work|office|direct|line|fax|tel"
+    r"|telephone|social|born|birth|date|dob|der|die|das|ist|lautet|le|la|du|de|des|est|il|el|es|op|am|den|del|di|do|da|seu|mon|son|meine?"
+    r"|ihre?|seine?|mijn)"
 )
+_BETWEEN: Final = r"[\s:#=.,?()/\"'*_|\\°º&>\[\-\u2019]"
 _GAP: Final = re.compile(
-    rf"[a-z'\u2019]{{0,14}}(?:[\s:#=.,?()\"'*_|\-]{{1,4}}{_FILLER}(?![0-9A-Za-z])){{0,6}}[\s:#=?\"'(*_|.°\-\[]{{1,6}}",
+    rf"(?P<rest>[a-zà-ÿ'\u2019]{{0,14}})(?:{_BETWEEN}{{1,6}}{_FILLER}(?![0-9A-Za-zà-ÿ]|-[0-9])){{0,6}}{_BETWEEN}{{1,8}}",
     re.IGNORECASE,
 )
+# The first group has a digit or is a short run of capitals, a later one has a digit or ends the number.
 _IDENTIFIER: Final = re.compile(
-    r"[0-9A-Za-z][0-9A-Za-z.\-/*]{2,30}(?:[ ][0-9A-Za-z.\-/]{0,12}\d[0-9A-Za-z.\-/]{0,12}){0,5}"
+    r"(?:[0-9A-Za-z.\-/*]{0,24}?[0-9][0-9A-Za-z.\-/*]{0,64}|[A-Z]{1,5}(?=[ ][0-9]))"
+    r"(?:[ ](?:[0-9A-Za-z.\-/]{0,12}\d[0-9A-Za-z.\-/]{0,12}|[A-Z]{1,2}(?![0-9A-Za-z]))){0,7}"
 )
-_BANK_CODE: Final = re.compile(r"[A-Z]{6}[0-9A-Z]{2}(?:[0-9A-Z]{3})?\b")
 _SHORT_CODE: Final = re.compile(r"\d{3,8}(?!\d)")
-_MONTH: Final = (
-    r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|janv|f\wv|mars|avr|mai|juin|juil|ao\wt|d\wc|m\wrz|okt|dez"
-    r"|gen|mag|giu|lug|ago|set|ott|dic|ene|abr|mei|mrt)[a-zéûäç]{0,9}\.?"
-)
-_BIRTH_DATE: Final = re.compile(
-    rf"\d{{1,4}}[/.\-]\d{{1,2}}[/.\-]\d{{1,4}}(?:T[\d:.]{{5,16}}Z?)?"
-    rf"|\d{{1,2}}(?:st|nd|rd|th|er|\.)?\s(?:of\s|de\s)?{_MONTH},?\s(?:de\s)?\d{{2,4}}"
-    rf"|{_MONTH}\s\d{{1,2}}(?:st|nd|rd|th)?,?\s\d{{2,4}}|{_MONTH},?\s\d{{4}}|\d{{8}}\b|(?:19|20)\d\d\b",
-    re.IGNORECASE,
-)
+_PLATE_NUMBER: Final = re.compile(r"[0-9A-ZÄÖÜ]{1,8}(?:[ \-·.]{1,3}[0-9A-ZÄÖÜ]{1,5}){0,4}(?![0-9A-Za-z])")
+_SUBSCRIBER: Final = re.compile(r"[+(]{0,2}\d(?:[ ().\-/]{0,2}\d){4,14}+(?![0-9A-Za-z%]|[.,:]\d)")
+_YEAR: Final = re.compile(r"(?:1[5-9]|20)\d\d")
 _DIGIT: Final = re.compile(r"\d")
-
-_SPOKEN_STEMS: Final = ((b"passw", _SECRET), (b" pwd", _SECRET), (b"passphrase", _SECRET), (b"secret", _SECRET),
-                        (b"user name", _USER), (b"username", _USER), (b"passcode", _SECRET))  # fmt: skip
-_SAID: Final = (
-    r"(?:[ \"']{1,2}(?!is\b|was\b|as\b)[a-z']{1,12}){0,5}?[ \"']{0,2}(?::|=|\bis\b:?|\bwas\b|\bas\b|\bto\b)"
-    r"\s{0,3}[\"'`(\[]{0,2}(\S{3,64})"
-)
-# With a sign right behind it `password` is the name of a field, and `labelled.py` has read it.
-_SPOKEN: Final = {
-    _SECRET: re.compile(r"[a-z]{0,8}(?![a-z]|\s?[:=])" + _SAID, re.IGNORECASE),
-    _USER: re.compile(r"[a-z]{0,8}(?![a-z])" + _SAID, re.IGNORECASE),
-}
-_EDGE: Final = ".,;:!?\"'`)]}>"
-_QUOTING: Final = ".,;\"'`)]}>"
-_MARKED: Final = re.compile(r"[0-9]|[^\w'\u2019.\-]|[a-z][A-Z]")
+_SIGN: Final = re.compile("[:#=]")
+_FEWEST_PLATE_CHARS: Final = 4
 
 
-def find_in_context(text: str, lowered: bytes, start: int, end: int) -> Iterator[Span]:
-    """Yield numbers and dates that follow a word which says what they are."""
-    # A label may open the text: the space in front of it is supplied.
-    window = b" " + lowered[start:end]
-    for stem, kind in _STEMS:
-        at = window.find(stem)
-        while at >= 0:
-            resume = at + len(stem)
-            gap = _GAP.match(text, start + resume - 1)
-            if gap:
-                # Labels inside the gap lead to the same value: looking at each again would be quadratic.
-                resume = max(resume, gap.end() - start + 1 - len(stem))
-                span = _after_label(text, gap.end(), kind)
-                if span is not None:
-                    yield span
-            at = window.find(stem, resume)
+def words_of(lowered: bytes) -> bytes:
+    """Return lower-cased text with a blank for every sign, for `find_in_context`."""
+    return lowered.translate(_WORDS_MAP)
 
 
-def _after_label(text: str, at: int, kind: str) -> Span | None:
-    if kind is _BIRTH:
-        date = _BIRTH_DATE.match(text, at)
-        return Span(at, date.end(), kind) if date else None
-    if kind is _SECRET:
-        code = _SHORT_CODE.match(text, at)
-        return Span(at, code.end(), kind) if code else None
-    if kind is _ACCOUNT and (bank := _BANK_CODE.match(text, at)):
-        return Span(at, bank.end(), kind)
-    found = _IDENTIFIER.match(text, at)
-    if found is None:
-        return None
-    value = found.group().rstrip(".-/*")
-    if len(_DIGIT.findall(value)) < (3 if len(value) > 4 else 4):
-        return None
-    return Span(at, at + len(value), kind)
+def find_in_context(text: str, words: bytes, start: int, end: int) -> Iterator[Span]:
+    """Yield numbers and dates that follow a word which says what they are.
 
-
-def find_spoken_secrets(text: str, lowered: bytes) -> Iterator[Span]:
-    """Yield passwords and user names given in a sentence: `my password is hunter2`."""
-    padded = b" " + lowered
-    for stem, kind in _SPOKEN_STEMS:
-        at = padded.find(stem)
-        while at >= 0:
-            resume = at + len(stem)
-            found = _SPOKEN[kind].match(text, resume - 1)
-            if found:
-                resume = max(resume, found.start(1) + 1)
-                span = _spoken(found, kind)
-                if span is not None:
-                    yield span
-            at = padded.find(stem, resume)
-
-
-def _spoken(found: re.Match[str], kind: str) -> Span | None:
-    written = found.group(1)
-    if written.startswith("<"):
-        return None
-    value = written.rstrip(_EDGE if kind is _USER else _QUOTING) or written
-    # `my password is wrong` is not one, `is hunter2` and `is 'wrong'` are.
-    if _MARKED.search(value.rstrip(_EDGE)) is None and written[-1] not in "\"'`":
-        return None
-    return Span(found.start(1), found.start(1) + len(value), kind)
-
-
-# Identifiers whose letters give them away without a label.
-# Source: the issuing states' format descriptions, as collected in the European Council's PRADO register.
-_NATIONAL: Final = re.compile(
-    r"[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z]\d{6}[A-D]"  # United Kingdom, national insurance
-    r"|\d{8}[A-HJ-NP-TV-Z]|[XYZ]\d{7}[A-HJ-NP-TV-Z]"  # Spain, DNI and NIE
-    r"|[A-Z]{6}\d{2}[A-EHLMPRST]\d{2}[A-Z]\d{3}[A-Z]"  # Italy, codice fiscale
-    r"|[A-Z]{5}\d{4}[A-Z]"  # India, PAN
-    r"|[A-Z]{4}\d{6}[HM][A-Z]{5}[0-9A-Z]\d"  # Mexico, CURP
-    r"|[STFGM]\d{7}[A-Z]"  # Singapore, NRIC
-    r"|[A-Z]{5}\d{6}[A-Z9]{2}[0-9A-Z]{3}"  # United Kingdom, driving licence
-    r"|[12]\d{4}2[AB]\d{8}"  # France, NIR of Corsica
-    r"|\d{17}X"  # China, resident identity card
-)
-_CAPITALS: Final = re.compile(r"[0-9A-Z]{9,18}+")
-_VEHICLE: Final = re.compile(r"(?=[0-9]*[A-Z])[0-9A-HJ-NPR-Z]{13}[0-9A-HJ-NPR-Z]?\d{3,4}")
-_SPACED_NINO: Final = re.compile(
-    r"(?<![0-9A-Za-z])[A-CEGHJ-PR-TW-Z]{2} \d{2} ?\d{2} ?\d{2} ?[A-D](?![0-9A-Za-z])"
-)
-_FINNISH: Final = re.compile(r"(?<![0-9A-Za-z])[0-3]\d[01]\d{3}[-+A]\d{3}[0-9A-Y](?![0-9A-Za-z])")
-
-
-def find_national_ids(text: str, start: int, end: int) -> Iterator[Span]:
-    """Yield national identifiers and vehicle numbers that mix capitals and digits in a known way."""
-    for word in _CAPITALS.finditer(text, start, end):
-        value = word.group()
-        if (
-            value.isdigit()
-            or text[word.start() - 1 : word.start()].isalnum()
-            or text[word.end() : word.end() + 1].isalnum()
-        ):
+    Args:
+        text: The text.
+        words: What `words_of` makes of it.
+        start: Where to begin to look for labels.
+        end: Where to stop.
+    """
+    label: re.Match[str] | None = None
+    kind = ""
+    for at, word in _LABELS.find(words, start, end):
+        if label is not None and at < label.end():
+            # `license plate: `: the last label says what follows. Looking for the value of each would be quadratic.
+            if len(word) >= _LONGEST_WHOLE:
+                kind = _KINDS[word]
             continue
-        if _NATIONAL.fullmatch(value) or (len(value) == 17 and _VEHICLE.fullmatch(value)):
-            yield Span(word.start(), word.end(), _ID)
-    for pattern in (_SPACED_NINO, _FINNISH):
-        for found in pattern.finditer(text, start, end):
-            yield Span(found.start(), found.end(), _ID)
+        if label is not None:
+            yield from _after_label(text, label, kind)
+        gap = _GAP.match(text, at + len(word))
+        whole = gap is not None and (len(word) >= _LONGEST_WHOLE or gap["rest"].lower() in _ENDINGS)
+        label, kind = gap if whole else None, _KINDS[word]
+    if label is not None:
+        yield from _after_label(text, label, kind)
+
+
+def _after_label(text: str, gap: re.Match[str], kind: str) -> Iterator[Span]:
+    at = gap.end()
+    if kind is _BIRTH:
+        for low, high in birth.find_date_of_birth(text, gap.end("rest"), at):
+            yield Span(low, high, kind)
+        return
+    pattern = {_SECRET: _SHORT_CODE, _PLATE: _PLATE_NUMBER, _PHONE: _SUBSCRIBER}.get(kind, _IDENTIFIER)
+    found = pattern.match(text, at)
+    if found is None:
+        return
+    value = found.group().rstrip(" .-/*")
+    end = at + len(value)
+    if _tells(value, kind, signed=_SIGN.search(gap.group()) is not None) and not UNIT_AFTER.match(text, end):
+        yield Span(at, end, kind)
+
+
+def _tells(value: str, kind: str, *, signed: bool) -> bool:
+    """Report whether `value` is more than a year, a date, a digest or a small number."""
+    digits = len(_DIGIT.findall(value))
+    if kind is _SECRET or kind is _PHONE:
+        return not DATE.fullmatch(value)
+    if kind is _PLATE:
+        return digits > 0 and len(value) >= _FEWEST_PLATE_CHARS and (signed or not _YEAR.fullmatch(value))
+    if digits < (3 if len(value) > 4 else 4) or DIGEST.fullmatch(value):
+        return False
+    return not (DATE.fullmatch(value) or (not signed and _YEAR.fullmatch(value)))

@@ -12,7 +12,7 @@ import re
 import string
 from typing import TYPE_CHECKING, Final, Literal
 
-from resilient_ai.privacy import contact, context, keys, labelled, numbers
+from resilient_ai.privacy import contact, context, keys, labelled, national, numbers, spoken
 from resilient_ai.privacy.normalise import decoded
 from resilient_ai.privacy.spans import Span
 
@@ -63,11 +63,11 @@ def _in_logs(text: str) -> Iterator[Span]:
     raw = text.encode("latin-1", "replace")
     lowered = raw.lower()
     if "@" in text:
-        yield from contact.find_email(text, spelled=False)
-        if "://" in text:
-            yield from contact.find_userinfo(text)
+        logins = list(contact.find_userinfo(text)) if "://" in text else []
+        yield from logins
+        yield from contact.find_email(text, logins=logins, units=False)
     if ":" in text or "=" in text or "--" in text or "</" in text:
-        yield from labelled.find_labelled(text, lowered)
+        yield from labelled.find_labelled(text, labelled.LABELS.find(lowered))
     if "-----BEGIN" in text:
         yield from keys.find_private_keys(text)
     runs = raw.translate(_RUN_MAP)
@@ -91,14 +91,16 @@ def _in_prose(text: str) -> Iterator[Span]:
     raw = text.encode("latin-1", "replace")
     lowered = raw.lower()
     if "@" in text:
-        yield from contact.find_email(text, spelled=True)
-        if "://" in text:
-            yield from contact.find_userinfo(text)
+        logins = list(contact.find_userinfo(text)) if "://" in text else []
+        yield from logins
+        yield from contact.find_email(text, logins=logins, units=True)
     if b"dot" in lowered or b"(at)" in lowered or b"[at]" in lowered:
         yield from contact.find_spelled_email(text)
-    if ":" in text or "=" in text or "--" in text or "</" in text:
-        yield from labelled.find_labelled(text, lowered)
-    yield from context.find_spoken_secrets(text, lowered)
+    hits = list(spoken.WORDS.find(lowered))
+    if hits:
+        if ":" in text or "=" in text or "--" in text or "</" in text:
+            yield from labelled.find_labelled(text, hits)
+        yield from spoken.find_spoken(text, hits)
     if "-----BEGIN" in text:
         yield from keys.find_private_keys(text)
     runs = raw.translate(_RUN_MAP)
@@ -110,13 +112,18 @@ def _in_prose(text: str) -> Iterator[Span]:
             yield from keys.find_unpublished(text, run.start(), run.end())
             yield from keys.find_crypto_addresses(text, run.start(), run.end(), verified=False)
     digits = raw.translate(_DIGIT_MAP)
+    if b"0" not in digits:
+        return
+    words = context.words_of(lowered)
     for region in _DIGIT_REGIONS.finditer(digits):
         start, end = max(0, region.start() - _WORDS_BACK), min(len(text), region.end() + _LETTERS_ON)
-        yield from _around_digits(text, lowered, digits[start:end], start, end)
+        yield from _around_digits(text, raw[start:end], digits[start:end], start)
+        yield from context.find_in_context(text, words, start, end)
 
 
-def _around_digits(text: str, lowered: bytes, digits: bytes, start: int, end: int) -> Iterator[Span]:
-    """Apply to `text[start:end]` the rules for what contains digits; `digits` is its map."""
+def _around_digits(text: str, raw: bytes, digits: bytes, start: int) -> Iterator[Span]:
+    """Apply the rules for what contains digits to the region of `text` that is `raw`; `digits` is its map."""
+    end = start + len(raw)
     if b"0.0" in digits:
         if digits.count(b".") >= 3:
             yield from contact.find_ipv4(text, start, end)
@@ -124,8 +131,9 @@ def _around_digits(text: str, lowered: bytes, digits: bytes, start: int, end: in
             yield from contact.find_coordinates(text, start, end)
     if b"::" in digits or digits.count(b":") >= 5 or text.count("-", start, end) >= 5:
         yield from contact.find_colon_addresses(text, start, end)
-    yield from context.find_in_context(text, lowered, start, end)
+    if digits.count(b".") >= 2 and text.count(".", start, end) >= 2:
+        yield from contact.find_dotted_hardware_addresses(text, start, end)
+    yield from national.find_national_ids(text, raw, digits, start)
     if _SEVEN_DIGITS in digits.translate(None, b" .:"):
         yield from numbers.find_numbers_in_prose(text, start, end)
         yield from numbers.find_ibans(text, start, end, verified=False)
-        yield from context.find_national_ids(text, start, end)

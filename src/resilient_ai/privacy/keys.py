@@ -18,6 +18,7 @@ from resilient_ai.privacy.key_shapes import (
     WORDLIKE,
     Shape,
 )
+from resilient_ai.privacy.literals import trie
 from resilient_ai.privacy.spans import Span
 
 if TYPE_CHECKING:
@@ -50,6 +51,9 @@ _WORD: Final = re.compile(r"[0-9A-Za-z]{26,90}")
 # shorter ones are names of things. Source: the shortest bare keys in use (AWS secrets, 40; Azure, 32).
 _RANDOM_RUN: Final = re.compile(r"[0-9A-Za-z_\-+/~]{32,}={0,2}")
 _RANDOM_DISTINCT: Final = 18
+# Of 32 random letters and digits five are digits; names made of words have none or one, paths two.
+_FEWEST_DIGITS: Final = 2
+_FEWEST_DIGITS_OF_PATHS: Final = 3
 
 
 # More of a body than any shape demands is not looked at to recognise it.
@@ -78,22 +82,6 @@ def _compile(shape: Shape) -> _Compiled:
     )
 
 
-def _trie(words: list[str]) -> str:
-    """Return a pattern that matches the longest of `words`, deciding one character at a time.
-
-    A plain alternation of 270 literals tries each of them at every character; this one tries the branches
-    of one node.
-    """
-    branches: dict[str, list[str]] = {}
-    for word in words:
-        if word:
-            branches.setdefault(word[0], []).append(word[1:])
-    if not branches:
-        return ""
-    inner = "|".join(re.escape(first) + _trie(rest) for first, rest in sorted(branches.items()))
-    return f"(?:{inner})" + ("?" if "" in words else "")
-
-
 _COMPILED: Final = tuple(map(_compile, SHAPES))
 # For each prefix the shapes to try, longest first: `sk_test_` may also be an `sk_` of another vendor.
 _BY_PREFIX: Final = {shape.prefix: shape for shape in _COMPILED}
@@ -108,12 +96,12 @@ _GLUED: Final = tuple(shape.prefix for shape in _COMPILED if shape.glued)
 # Compiled when the first run of key characters is seen: together they cost more than importing the package.
 @cache
 def _prefixes() -> re.Pattern[str]:
-    return re.compile("(?<![0-9A-Za-z])" + _trie(list(_CANDIDATES)))
+    return re.compile("(?<![0-9A-Za-z])" + trie(list(_CANDIDATES)))
 
 
 @cache
 def _infixes() -> re.Pattern[str]:
-    return re.compile(_trie(list(_GLUED)))
+    return re.compile(trie(list(_GLUED)))
 
 
 @cache
@@ -193,9 +181,9 @@ def find_unpublished(text: str, start: int, end: int) -> Iterator[Span]:
         word = run.group()
         if (
             len(set(word[:128])) >= _RANDOM_DISTINCT
-            and _DIGIT.search(word)
+            and len(_DIGIT.findall(word)) >= (_FEWEST_DIGITS_OF_PATHS if "/" in word else _FEWEST_DIGITS)
             and word.upper() != word != word.lower()
-            and word.count("/") * 8 < len(word)
+            and word.count("/") * 16 < len(word)
             and word.count("-") * 8 < len(word)
             and word.count("_") * 8 < len(word)
         ):

@@ -6,18 +6,20 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from resilient_ai.privacy.key_names import Secrecy, secrecy, tokens
+from resilient_ai.privacy.literals import Literals
 from resilient_ai.privacy.spans import KINDS, Span
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 KIND: Final = "SECRET"
 
-# Every sensitive name contains one of these; they are searched in the lower-cased text, where `find` is fast.
+# Every sensitive name contains one of these.
 STEMS: Final = (
-    b"pass", b"pw", b"secret", b"token", b"key", b"auth", b"cred", b"cookie", b"sess", b"sig", b"jwt",
-    b"bearer", b"otp", b"pin", b"cvv", b"cvc", b"sid", b"dsn", b"ssn", b"conn", b"kennwort", b"contras",
+    "pass", "pw", "secret", "token", "key", "auth", "cred", "cookie", "sess", "sig", "jwt", "bearer", "otp", "pin", "cvv",
+    "cvc", "sid", "dsn", "ssn", "conn", "kennwort", "contras",
 )  # fmt: skip
+LABELS: Final = Literals(STEMS)
 
 # Longest value taken when its end is missing: beyond it the text is scanned again from there.
 _LONGEST_VALUE: Final = 8192
@@ -41,6 +43,9 @@ _SCHEME: Final = re.compile(
     r"(?i:bearer|basic|digest|token|apikey|negotiate|aws4-hmac-sha256|key)[ \t]+(?=\S{4})"
 )
 _BARE: Final = re.compile(rf"[^\s,;&\"'`<>|)}}\]]{{1,{_LONGEST_VALUE}}}+")
+# Behind `password: ` everything up to the next blank belongs to it, signs included.
+_SPELLED_OUT: Final = re.compile(rf"[^\s\"'`<>]{{1,{_LONGEST_VALUE}}}+")
+_CLOSING: Final = ".,;)]}|"
 _TAGGED: Final = re.compile(rf"[^<\r\n]{{1,{_LONGEST_VALUE}}}+")
 _LINE: Final = re.compile(rf"[^\r\n\"'`]{{1,{_LONGEST_VALUE}}}+")
 _WITH_QUOTES: Final = re.compile(rf"[^\r\n]{{1,{_LONGEST_VALUE}}}+")
@@ -51,7 +56,7 @@ _HARMLESS: Final = re.compile(
     r"(?i:null|none|nil|true|false|undefined|empty|n/?a|unset|redacted|removed|hidden|masked|required|optional"
     r"|missing|invalid|incorrect|wrong|str|string|bytes|bool|int|any|object|value|yes|no|ok|failed|success)[.!?]?"
     r"|[*•xX.#_\-]{1,}|\[[A-Za-z_ *]{0,20}|<[^<>]{0,40}>?|\$\{?[A-Za-z_][\w.]{0,60}\}?|\{\{?[\w. ]{0,40}\}{0,2}"
-    r"|%[A-Za-z(].{0,40}|os\.(?:environ|getenv).{0,60}|process\.env.{0,60}|env[:(].{0,60}"
+    r"|%(?:[-0-9.]{0,4}[a-zA-Z]|\([A-Za-z_]\w{0,40}\).{0,4})|os\.(?:environ|getenv).{0,60}|process\.env.{0,60}|env[:(].{0,60}"
 )
 _PASSWORD_WORDS: Final = frozenset(
     {
@@ -61,23 +66,23 @@ _PASSWORD_WORDS: Final = frozenset(
 )  # fmt: skip
 # What follows `token:` in logs and is none: the identity of an object, a pointer, a numbered name, a path.
 _IDENTITY: Final = re.compile(
-    r"[\w.$]+@[0-9a-f]+|[A-Za-z]{1,24}(?:[_\-.]\d{1,24}){1,8}|0x[0-9a-fA-F]{1,16}|[\w.$]*[({].*|/[\w./\-]*"
+    r"[\w.$]+@[0-9a-f]+|[A-Za-z]{1,24}(?:[_\-.]\d{1,24}){1,8}|0x[0-9a-fA-F]{1,16}|[\w.$\-]*[({].*|/[\w./\-]*|\w{1,32}=.*"
 )
 # A line of a traceback: `token = client.token(`.
 _CODE: Final = re.compile(r"[a-z_][\w.]{2,60}[(\[]")
 _PIN: Final = re.compile(r"\d{3,8}\b")
 
 
-def find_labelled(text: str, lowered: bytes) -> Iterator[Span]:
+def find_labelled(text: str, hits: Iterable[tuple[int, bytes]]) -> Iterator[Span]:
     """Yield the values of fields with a sensitive name.
 
     Args:
         text: The text.
-        lowered: `text` in Latin-1 and lower case, character by character.
+        hits: Offsets of the stems in it, ascending.
     """
     done: set[int] = set()
     taken = 0
-    for position in _stem_positions(lowered):
+    for position, _ in hits:
         if position < taken:
             continue
         after = _AFTER_STEM.match(text, position)
@@ -103,17 +108,6 @@ def find_labelled(text: str, lowered: bytes) -> Iterator[Span]:
         if span is not None:
             taken = span.end
             yield span
-
-
-def _stem_positions(lowered: bytes) -> list[int]:
-    positions: list[int] = []
-    for stem in STEMS:
-        at = lowered.find(stem)
-        while at >= 0:
-            positions.append(at)
-            at = lowered.find(stem, at + len(stem))
-    positions.sort()
-    return positions
 
 
 def _separated(text: str, begin: int, after: re.Match[str]) -> bool:
@@ -142,6 +136,8 @@ def _value(text: str, after: re.Match[str], name: str, level: Secrecy) -> Span |
         return _judged(text, inner, end, level, words, loose=False)
     if words & _WHOLE_LINE or name.lower().replace("-", "").endswith("cookie"):
         found = _LINE.match(text, start)
+        if found and found.group().strip(" ,;)") == name:
+            return None
         if found and text[found.end() - 1] == "=":
             # `Digest username="ann", response="..."`: the quote belongs to the value.
             found = _WITH_QUOTES.match(text, start)
@@ -149,6 +145,11 @@ def _value(text: str, after: re.Match[str], name: str, level: Secrecy) -> Span |
     if level is Secrecy.CERTAIN and text[start] in "[{":
         return Span(start, _closing(text, start), KIND)
     scheme = _SCHEME.match(text, start)
+    if after["sign"] == ":" and after["right"] and words & _PASSWORD_WORDS:
+        found = _SPELLED_OUT.match(text, start)
+        if found:
+            end = start + len(found.group().rstrip(_CLOSING) or found.group())
+            return _judged(text, start, end, level, words, loose=False)
     found = _BARE.match(text, scheme.end() if scheme else start)
     if found is None or found.group() == name:
         return None

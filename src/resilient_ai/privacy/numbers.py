@@ -8,6 +8,7 @@ by a check sum, by the plus sign in front of it, or by the word beside it.
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from resilient_ai.privacy.checksums import IBAN_LENGTHS, iban, known_issuer, luhn, social_security
@@ -31,7 +32,7 @@ IBAN: Final = "IBAN"
 NUMBER: Final = "NUMBER"
 
 _CLUSTER: Final = re.compile(r"[+(]{0,2}\d(?:[ \t().\-/+]{0,3}\d){6,}+")
-_DATE: Final = re.compile(
+DATE: Final = re.compile(
     r"(?<!\d)(?:(?:1[89]|20)\d\d([\-/.])(?:0?[1-9]|1[0-2])\1(?:0?[1-9]|[12]\d|3[01])"
     r"|(?:0?[1-9]|[12]\d|3[01])([\-/.])(?:0?[1-9]|[12]\d|3[01])\2(?:(?:1[89]|20)\d\d|\d\d)"
     r"|(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01]))(?!\d|[\-/.]\d)"
@@ -41,7 +42,16 @@ _TIMES: Final = re.compile(r"(?:[01]?\d|2[0-4])\.[0-5]\d ?- ?(?:[01]?\d|2[0-4])\
 # `21 234 347` is a phone in Eastern Europe and the Americas, `1 234 567` is one nowhere.
 _GROUPED: Final = re.compile(r"\d(?: \d{3}){2,}|\d{1,3}(?:\.\d{3}){2,}")
 _THOUSANDS: Final = re.compile(r"\d{1,3}(?: \d{3}){2,}")
-_DECIMAL: Final = re.compile(r"\d{1,12}\.\d+")
+_DECIMAL: Final = re.compile(r"(?:0|[1-9]\d{0,2})\.\d{5,}|[1-9]\d{3,11}\.\d{1,4}")
+# `030/1234567` is a phone, `7568/10000` a share.
+_RATIO: Final = re.compile(r"[1-9]\d{0,8} ?/ ?\d+")
+_SECTION: Final = re.compile(r"\d{1,2}(?:\.\d{1,2}){1,4}\.? (?:1[89]|20)\d\d")
+_BOOK: Final = re.compile(r"isbn\W{0,4}$", re.IGNORECASE)
+_LONGEST_DIGEST: Final = 128
+_HEX_RUN: Final = re.compile(rf"[0-9a-fA-F\-]{{1,{_LONGEST_DIGEST}}}(?![0-9A-Za-z])")
+DIGEST: Final = re.compile(
+    r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|(?=[0-9]{0,32}[a-fA-F])(?:[0-9a-f]{16,}|[0-9A-F]{16,})"
+)
 _VERSION: Final = re.compile(r"\d{1,3}(?:\.\d{1,4}){2,}")
 _DIGITS: Final = re.compile(r"\d+")
 _NORTH_AMERICAN: Final = re.compile(r"(?:1[ .\-/]?)?\(?[2-9]\d\d\)?[ .\-/]{0,2}\d{3}[ .\-/]?\d{4}")
@@ -50,7 +60,7 @@ _EXTENSION: Final = re.compile(r"[ ,]{0,2}(?:x|ext\.?|extension|#)[ .:]?\d{1,6}(
 _CURRENCY_BEFORE: Final = re.compile(
     r"(?:[$€£¥₹]|\b(?:USD|EUR|GBP|CHF|JPY|INR|CAD|AUD|Rs)\.?) ?$", re.IGNORECASE
 )
-_UNIT_AFTER: Final = re.compile(
+UNIT_AFTER: Final = re.compile(
     r" ?(?:%|[$€£¥₹]|(?:USD|EUR|GBP|CHF|JPY|INR|euros?|dollars?|pounds?|bytes|[kmgt]i?b|ms|km|kg|seconds|people"
     r"|inhabitants|users|million|billion|tokens|rows)\b)",
     re.IGNORECASE,
@@ -94,7 +104,14 @@ _NAMED_SSN: Final = re.compile(
 
 _IBAN_START: Final = re.compile(r"[A-Za-z]{2}[ ]?\d{2}(?=[ .\-]?[0-9A-Za-z]{2})")
 _IBAN_CAPITALS: Final = re.compile(r"[A-Z]{2}\d{2}(?=[ \-]?[0-9A-Z]{2})")
-_IBAN_BODY: Final = re.compile(r"(?:[ .\-]{0,2}[0-9A-Za-z]){1,31}")
+# Fours with one sign between them, or one piece.
+_IBAN_WHOLE: Final = re.compile(
+    r"[A-Za-z]{2}\d{2}(?:[0-9A-Za-z]{10,30}+|(?:[ .\-][0-9A-Za-z]{4}){2,7}(?:[ .\-][0-9A-Za-z]{1,3})?)(?![0-9A-Za-z]|-[0-9A-Za-z])"
+)
+_GROUP: Final = re.compile(r"[0-9A-Za-z]+")
+_MOST_WORDS_AFTER: Final = 4
+_SHORTEST_IBAN: Final = 14
+_LONGEST_IBAN: Final = 34
 _NOT_ALNUM: Final = re.compile(r"[^0-9A-Za-z]")
 
 
@@ -106,7 +123,7 @@ def find_numbers_in_prose(text: str, start: int, end: int) -> Iterator[Span]:
             yield from _judge_table(text, start, end)
             continue
         taken = start
-        for date in _DATE.finditer(text, start, end):
+        for date in DATE.finditer(text, start, end):
             yield from _judge_cluster(text, taken, date.start())
             taken = date.end()
         yield from _judge_cluster(text, taken, end)
@@ -139,26 +156,58 @@ def _judge_cluster(text: str, start: int, end: int) -> Iterator[Span]:
     yield Span(start, end, kind)
 
 
+def _bracketed(body: str) -> bool:
+    """Report whether brackets stand where they do in phone numbers: around the area code."""
+    at = body.find("(")
+    return (
+        at >= 0
+        and body.count("(") <= body.count(")") + 1
+        and (body[0] in "+(0" or sum(map(str.isdigit, body[:at])) <= 3)
+    )
+
+
+def _hexadecimal(text: str, start: int, end: int) -> bool:
+    """Report whether the cluster is a piece of a UUID, a digest or a literal such as `0x55555555`."""
+    if text[max(0, start - 2) : start].lower() == "0x":
+        return True
+    if not (
+        text[start - 1 : start].isalpha() or text[end : end + 1].isalpha() or text[start - 1 : start] == "-"
+    ):
+        return False
+    low = max(0, start - _LONGEST_DIGEST)
+    before = _HEX_RUN.match(text[low:start][::-1])
+    after = _HEX_RUN.match(text, end)
+    begin = start - (before.end() if before else 0)
+    whole = text[begin : after.end() if after else end]
+    return DIGEST.fullmatch(whole) is not None
+
+
 def _kind(text: str, start: int, end: int, body: str, groups: list[str], digits: str) -> str | None:
     """Return the kind of the cluster, or None if it is an ordinary number."""
     count = len(digits)
+    named = _PHONE_WORD.search(text, max(0, start - _WORDS_BACK), start) is not None
+    if (_DECIMAL.fullmatch(body) and not named) or _hexadecimal(text, start, end):
+        return None
     if 12 <= count <= 19 and luhn(digits) and known_issuer(digits):
         return CARD
     if (social := _SSN.fullmatch(body)) and len(groups) == 3 and social_security(*social.groups()):
         return SSN
-    if "+" in body or "(" in body or digits.startswith("00"):
+    if (
+        "+" in body
+        or digits.startswith("00")
+        or (_bracketed(body) and not _YEARS.fullmatch(body.strip("()")))
+    ):
         return PHONE if count <= _MOST_PHONE_DIGITS + 4 else NUMBER
-    if _ordinary(text, start, end, body, groups):
+    if _ordinary(text, start, end, body, groups, named=named):
         return None
     longest = max(map(len, groups))
     if longest == count:
-        if count == FEWEST_DIGITS and not _PHONE_WORD.search(text, max(0, start - _WORDS_BACK), start):
+        if count == FEWEST_DIGITS and not named:
             return None
         return PHONE if count in {10, 11} and _NORTH_AMERICAN.fullmatch(digits) else NUMBER
     if count > _MOST_PHONE_DIGITS:
         return NUMBER
     if longest <= 2 and not (digits[0] == "0" and len(groups) >= 4):
-        named = _PHONE_WORD.search(text, max(0, start - _WORDS_BACK), start)
         return (
             PHONE
             if named or (longest == 2 and len(groups) >= 4 and len(set(map(len, groups))) == 1)
@@ -167,24 +216,22 @@ def _kind(text: str, start: int, end: int, body: str, groups: list[str], digits:
     return PHONE
 
 
-def _ordinary(text: str, start: int, end: int, body: str, groups: list[str]) -> bool:
+def _ordinary(text: str, start: int, end: int, body: str, groups: list[str], *, named: bool) -> bool:
     """Report whether the cluster is a span of years, an amount, a decimal or a version."""
     if len(groups) == 1:
-        return bool(_CURRENCY_BEFORE.search(text, max(0, start - 6), start) or _UNIT_AFTER.match(text, end))
+        return bool(_CURRENCY_BEFORE.search(text, max(0, start - 6), start) or UNIT_AFTER.match(text, end))
     if _YEARS.fullmatch(body) or _TIMES.fullmatch(body):
         return True
-    if len(groups) == 2 and _DECIMAL.fullmatch(body):
+    if (_RATIO.fullmatch(body) and not named) or _SECTION.fullmatch(body) or "(" in body:
+        return True
+    if _BOOK.search(text, max(0, start - 10), start):
         return True
     amount = _GROUPED.fullmatch(body)
     if amount or _VERSION.fullmatch(body):
-        return not (
-            _NORTH_AMERICAN.fullmatch(body)
-            or body[0] == "0"
-            or _PHONE_WORD.search(text, max(0, start - _WORDS_BACK), start)
-        )
+        return not (_NORTH_AMERICAN.fullmatch(body) or body[0] == "0" or named)
     return bool(
         _CURRENCY_BEFORE.search(text, max(0, start - 6), start)
-        or (_THOUSANDS.fullmatch(body) and _UNIT_AFTER.match(text, end))
+        or (_THOUSANDS.fullmatch(body) and UNIT_AFTER.match(text, end))
     )
 
 
@@ -214,7 +261,7 @@ def find_numbers_in_logs(text: str, lowered: bytes, start: int, end: int) -> Ite
                 yield Span(found.start(), found.end(), PHONE)
     if any(map(words.__contains__, _PHONE_STEMS)):
         for found in _NAMED_PHONE.finditer(text, start, end):
-            if not _DATE.fullmatch(found.group(1)):
+            if not DATE.fullmatch(found.group(1)):
                 yield Span(found.start(1), found.end(1), PHONE)
 
 
@@ -232,10 +279,10 @@ def _dialable(digits: str) -> bool:
 def find_ibans(text: str, begin: int, stop: int, *, verified: bool) -> Iterator[Span]:
     """Yield international bank account numbers, in one piece or in groups.
 
-    With `verified` the check digits have to be right and the number has to stand alone; otherwise a known
-    country with the length of its numbers is enough.
+    With `verified` the country has to be known, the check digits have to be right and the number has to stand
+    alone; otherwise right check digits, or a known country with the length of its numbers, are enough.
     """
-    taken = 0
+    taken = judged = 0
     for found in (_IBAN_CAPITALS if verified else _IBAN_START).finditer(text, begin, stop):
         start = found.start()
         if start < taken:
@@ -243,31 +290,45 @@ def find_ibans(text: str, begin: int, stop: int, *, verified: bool) -> Iterator[
         glued = start > 0 and text[start - 1].isalnum()
         if glued and (verified or text[max(0, start - 4) : start].lower() != "iban"):
             continue
-        head = _NOT_ALNUM.sub("", found.group()).upper()
-        length = IBAN_LENGTHS.get(head[:2])
-        body = _IBAN_BODY.match(text, found.end()) if length else None
-        if length is None or body is None:
-            continue
-        number = (head + _NOT_ALNUM.sub("", body.group()).upper())[:length]
-        if len(number) < length:
-            continue
-        end = _end_of(text, found.end(), length - len(head))
-        continued = end < len(text) and text[end].isalnum()
-        if iban(number):
-            if verified and continued:
-                continue
-        elif verified or continued or not _digits_dominate(number):
-            continue
-        taken = end
-        yield Span(start, end, IBAN)
+        end = _end_of_iban(text, found, verified=verified)
+        if end is None and not verified and start >= judged and (whole := _IBAN_WHOLE.match(text, start)):
+            # What is in these groups was judged: judging it again from each of them would cost too much.
+            judged = whole.end()
+            end = _end_of_foreign_iban(text, start, judged)
+        if end is not None:
+            taken = end
+            yield Span(start, end, IBAN)
 
 
-def _end_of(text: str, start: int, wanted: int) -> int:
-    """Return the offset behind the `wanted`-th letter or digit from `start`, of which there are enough."""
-    while wanted:
-        wanted -= text[start].isalnum()
-        start += 1
-    return start
+def _end_of_iban(text: str, found: re.Match[str], *, verified: bool) -> int | None:
+    """Return where the number of a known country ends that begins with `found`."""
+    head = _NOT_ALNUM.sub("", found.group()).upper()
+    length = IBAN_LENGTHS.get(head[:2])
+    body = _iban_body(length - len(head)).match(text, found.end()) if length else None
+    if body is None:
+        return None
+    number = head + _NOT_ALNUM.sub("", body.group()).upper()
+    end = body.end()
+    continued = end < len(text) and text[end].isalnum()
+    if verified:
+        return None if continued or not iban(number) else end
+    return end if (_digits_dominate(number) and not continued) or iban(number) else None
+
+
+@cache
+def _iban_body(length: int) -> re.Pattern[str]:
+    return re.compile(rf"(?:[ .\-]{{0,2}}[0-9A-Za-z]){{{length}}}")
+
+
+def _end_of_foreign_iban(text: str, start: int, stop: int) -> int | None:
+    """Return where in `text[start:stop]` a number ends whose check digits are right, whatever its country."""
+    # Words of four letters may follow: they look like a group.
+    ends = [border.end() for border in _GROUP.finditer(text, start, stop)][-_MOST_WORDS_AFTER:]
+    for end in reversed(ends):
+        number = _NOT_ALNUM.sub("", text[start:end]).upper()
+        if _SHORTEST_IBAN <= len(number) <= _LONGEST_IBAN and number.isascii() and iban(number):
+            return end
+    return None
 
 
 def _digits_dominate(number: str) -> bool:

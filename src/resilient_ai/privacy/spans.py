@@ -35,13 +35,13 @@ class Detector(Protocol):
 KINDS: Final = frozenset(
     {
         "ACCOUNT", "CARD", "COORDINATES", "CREDENTIALS", "CRYPTO_ADDRESS", "CYCLE", "DATE_OF_BIRTH", "EMAIL",
-        "IBAN", "ID_NUMBER", "IP_ADDRESS", "KEY", "MAC_ADDRESS", "NUMBER", "PHONE", "PRIVATE_KEY",
+        "IBAN", "ID_NUMBER", "IP_ADDRESS", "KEY", "MAC_ADDRESS", "NUMBER", "PHONE", "PLATE", "PRIVATE_KEY",
         "REDACTION_FAILED", "SECRET", "SSN", "USERNAME",
     }
 )  # fmt: skip
 
 # Kinds that say less than others; where two rules overlap, the other one names the placeholder.
-_VAGUE: Final = frozenset({"NUMBER", "ID_NUMBER", "ACCOUNT", "PHONE", "SECRET"})
+_VAGUE: Final = frozenset({"NUMBER", "ID_NUMBER", "ACCOUNT", "PHONE", "PLATE", "SECRET"})
 
 
 def merged(spans: Sequence[Span]) -> list[Span]:
