@@ -75,6 +75,25 @@ def _asks_for_logprobs(value: JSON) -> bool:
     return isinstance(value, (list, tuple)) and any("logprobs" in str(entry) for entry in value)
 
 
+_TUNING: Final = 1
+"""Up to here a bias makes a token more or less likely; far beyond, it bans or forces it."""
+
+
+def _forces_tokens(value: JSON) -> bool:
+    """Bans or forces tokens, by numbers that are other tokens to another model."""
+    if not isinstance(value, Mapping):
+        return bool(value)
+    return any(not isinstance(bias, int | float) or abs(bias) > _TUNING for bias in value.values())
+
+
+def _somewhere(value: JSON) -> bool:
+    return bool(value) and value != "global"
+
+
+def _bills_another(value: JSON) -> bool:
+    return bool(value) and not (isinstance(value, Mapping) and value.get("bill_to") == "self")
+
+
 _BLOCKERS: Final[Mapping[str, Callable[[JSON], bool]]] = {
     # Conversation kept by the provider.
     "previous_response_id": _given,
@@ -83,7 +102,9 @@ _BLOCKERS: Final[Mapping[str, Callable[[JSON], bool]]] = {
     "instructions": _given,
     "container": _given,
     "cachedContent": _given,
+    "thread": _given,
     "background": _given,
+    "compaction": _given,
     # Tools that run at the provider, and the older function dialect.
     "tools": _given,
     "tool_choice": _given,
@@ -94,9 +115,13 @@ _BLOCKERS: Final[Mapping[str, Callable[[JSON], bool]]] = {
     "function_call": _given,
     "web_search_options": _given,
     "search_parameters": _given,
+    "search_settings": _given,
+    "include_domains": _given,
+    "exclude_domains": _given,
+    "compound_custom": _given,
+    "plugins": _given,
     # Sources the provider itself reads into the prompt.
     "documents": _given,
-    "plugins": _given,
     # More, or other, than one text.
     "n": _several,
     "candidateCount": _several,
@@ -109,9 +134,18 @@ _BLOCKERS: Final[Mapping[str, Callable[[JSON], bool]]] = {
     "top_logprobs": _given,
     "responseLogprobs": _given,
     "include": _asks_for_logprobs,
+    "echo": _given,
+    "logit_bias": _forces_tokens,
+    # Where it may be read, who watches over it, and who pays.
+    "inference_geo": _somewhere,
+    "compliance": _given,
+    "moderation": _given,
+    "guardrails": _given,
+    "safety_model": _given,
+    "billing_policy": _bills_another,
 }
 """Parameters of any format that change what is asked, and for which values they do.
 
-Source: the public API references of OpenAI, Anthropic, Google, Mistral, Cohere, xAI and OpenRouter, read for parameters without a
-counterpart elsewhere.
+Source: the parameters of the clients of OpenAI, Anthropic, Groq and Together, and the public API references of Google, Mistral, Cohere, xAI
+and OpenRouter, read for those without a counterpart elsewhere. The tests hold what was decided for every parameter of those clients.
 """

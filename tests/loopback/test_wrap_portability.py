@@ -1,0 +1,149 @@
+"""What moves with a wrapped client's request to another provider, what is left behind, and what keeps the request where it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import Any
+
+import anthropic
+import openai
+import pytest
+
+from answering_server import TEXT, AnsweringServer, answering
+from parameter_decisions import BESIDE, BODIES, CONVERSATIONS, DROPPED, REFUSED, SECRET
+from resilient_ai import Breaker, Retry, outcome_of, wrap
+from resilient_ai.models import AnthropicModel, GeminiModel, OpenAIModel
+
+POLICY: dict[str, Any] = {"retry": Retry(attempts=1), "breaker": Breaker(consecutive=None, min_calls=100_000)}
+BETA = BESIDE["anthropic beta"]
+
+
+@pytest.fixture(scope="module")
+def server() -> Generator[AnsweringServer]:
+    with answering() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def create(server: AnsweringServer) -> Generator[dict[str, Callable[..., Any]]]:
+    """How each format asks, its own provider down and two of other formats behind it."""
+    for_chat = [AnthropicModel("other-1", server.url(), "k"), GeminiModel("other-2", server.url(), "k")]
+    for_messages = [OpenAIModel("other-1", f"{server.url()}/v1", "k"), for_chat[1]]
+    with (
+        openai.OpenAI(api_key="k", base_url=server.url("/v1", below="down"), max_retries=0) as of_openai,
+        anthropic.Anthropic(api_key="k", base_url=server.url(below="down"), max_retries=0) as of_anthropic,
+    ):
+        wrap(of_openai, fallback=for_chat, **POLICY)
+        wrap(of_anthropic, fallback=for_messages, **POLICY)
+        yield {
+            "openai-chat": of_openai.chat.completions.create,
+            "openai-responses": of_openai.responses.create,
+            "anthropic": of_anthropic.messages.create,
+            "anthropic beta": of_anthropic.beta.messages.create,
+        }
+
+
+REFUSING = [
+    *((wire, name) for wire, fields in REFUSED.items() for name in fields),
+    *(("anthropic beta", name) for name in BETA[2]),
+]
+DROPPING = [
+    *((wire, name) for wire, fields in DROPPED.items() for name in fields),
+    *(("anthropic beta", name) for name in BETA[1]),
+]
+
+
+@pytest.mark.parametrize(("wire", "name"), REFUSING)
+def test_a_parameter_no_other_format_has_keeps_the_call_with_its_provider(
+    create: dict[str, Callable[..., Any]], server: AnsweringServer, wire: str, name: str
+) -> None:
+    value = BETA[2][name] if wire == "anthropic beta" else REFUSED[wire][name]
+    server.seen.clear()
+    with pytest.raises((openai.InternalServerError, anthropic.InternalServerError)) as raised:
+        create[wire](**{**BODIES[wire.partition(" ")[0]], name: value})
+    assert server.seen == []
+    outcome = outcome_of(raised.value)
+    assert outcome is not None
+    assert [skip.reason for skip in outcome.skipped] == [f"unportable:{name}"] * 2
+
+
+@pytest.mark.parametrize(("wire", "name"), DROPPING)
+def test_a_parameter_that_only_tunes_is_left_behind_and_told(
+    create: dict[str, Callable[..., Any]], server: AnsweringServer, wire: str, name: str
+) -> None:
+    value = BETA[1][name] if wire == "anthropic beta" else DROPPED[wire][name]
+    server.seen.clear()
+    answer = create[wire](**{**BODIES[wire.partition(" ")[0]], name: value})
+    ((_, body),) = server.seen
+    assert name not in body
+    outcome = outcome_of(answer)
+    assert outcome is not None
+    assert f"dropped:{name}" in outcome.flags
+
+
+@pytest.mark.parametrize("wire", ["openai-chat", "openai-responses", "anthropic"])
+def test_private_state_of_a_provider_is_not_sent_to_another(
+    create: dict[str, Callable[..., Any]], server: AnsweringServer, wire: str
+) -> None:
+    server.seen.clear()
+    create[wire](**{**BODIES[wire], **CONVERSATIONS[wire]})
+    ((_, body),) = server.seen
+    assert SECRET not in str(body)
+    assert "'f'" in str(body)
+
+
+def test_private_state_is_not_sent_to_another_model_of_the_same_format_either(
+    server: AnsweringServer,
+) -> None:
+    behind = AnthropicModel("other-1", server.url(), "k")
+    server.seen.clear()
+    with anthropic.Anthropic(api_key="k", base_url=server.url(below="down"), max_retries=0) as client:
+        body: dict[str, Any] = {**BODIES["anthropic"], **CONVERSATIONS["anthropic"]}
+        ask: Any = wrap(client, fallback=[behind], **POLICY).messages.create
+        answer = ask(**body)
+    assert answer.content[0].text == TEXT
+    assert SECRET not in str(server.seen)
+
+
+DOCUMENTS: dict[str, tuple[dict[str, Any], str]] = {
+    "openai-chat": (
+        {"messages": [{"role": "user", "content": [{"type": "file", "file": {"file_id": "f"}}]}]},
+        "messages[0].content[0].file",
+    ),
+    "openai-responses": (
+        {"input": [{"role": "user", "content": [{"type": "input_file", "file_id": "f"}]}]},
+        "input[0].content[0].input_file",
+    ),
+    "anthropic": (
+        {
+            "messages": [
+                {
+                    "role": "user",
+                    "content": [
+                        {"type": "text", "text": "?"},
+                        {
+                            "type": "document",
+                            "source": {"type": "text", "media_type": "text/plain", "data": "x"},
+                            "citations": {"enabled": True},
+                        },
+                    ],
+                }
+            ]
+        },
+        "messages[0].content[1].document",
+    ),
+}
+
+
+@pytest.mark.parametrize("wire", DOCUMENTS)
+def test_a_document_keeps_the_call_with_its_provider_and_its_place_is_named(
+    create: dict[str, Callable[..., Any]], server: AnsweringServer, wire: str
+) -> None:
+    body, place = DOCUMENTS[wire]
+    server.seen.clear()
+    with pytest.raises((openai.InternalServerError, anthropic.InternalServerError)) as raised:
+        create[wire](**{**BODIES[wire], **body})
+    outcome = outcome_of(raised.value)
+    assert outcome is not None
+    assert outcome.skipped[0].reason == f"unportable:{place}"
+    assert server.seen == []
