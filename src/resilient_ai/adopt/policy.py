@@ -238,8 +238,10 @@ def settings_of(
     if chain is not None:
         from resilient_ai.config.build import chain_models, chain_policy
         from resilient_ai.config.load import load_config
+        from resilient_ai.config.telemetry import check_audit
 
         file = load_config(cast("Any", config))
+        check_audit(file)
         written = chain_policy(file, chain).arguments()
         del written["on_interrupt"]  # no SDK can be told to take back what it has delivered
         del written["privacy"]  # without it a fallback that is not cleared is skipped

@@ -11,6 +11,7 @@ import typer
 
 from resilient_ai.cli.alerts import alerts
 from resilient_ai.cli.ask import ask
+from resilient_ai.cli.audit import audit
 from resilient_ai.cli.check import check
 from resilient_ai.cli.explain import explain
 from resilient_ai.cli.schema import schema
@@ -78,3 +79,4 @@ def demo(
 
 for _command in (ask, check, explain, schema, alerts):
     app.command(epilog=EXIT_CODES)(_command)
+app.add_typer(audit)

@@ -126,10 +126,23 @@ def _model(config: Path | None, chain: str | None, names: list[str], progress: P
     from resilient_ai.model import ResilientModel
 
     if not names:
+        _keep_audit(config)
         return ResilientModel.from_config(config, chain=chain, observers=(progress,))
     if config is not None or chain is not None:
         raise ConfigError("--model asks models without a configuration file: leave --config and --chain out.")
     return ResilientModel(names, observers=(progress,))
+
+
+def _keep_audit(config: Path | None) -> None:
+    """Keeps the audit trail the file asks for: a question from a terminal is a call like any other."""
+    from resilient_ai.config.load import load_config
+    from resilient_ai.config.telemetry import audit_options
+
+    options = audit_options(load_config(config))
+    if options is not None:
+        from resilient_ai.telemetry import observe
+
+        observe(logs=None, spans=False, metrics=False, audit=options)
 
 
 def _messages(text: str, system: str | None) -> Any:

@@ -220,8 +220,12 @@ def resilient_model(
         overrides: Further arguments of `ResilientModel`, which take precedence over the file.
 
     Raises:
-        ConfigError: The chain cannot be built; with the line.
+        ConfigError: The chain cannot be built, or the file requires an audit trail and none is kept; with the line.
     """
+    if keys is look_up:
+        from resilient_ai.config.telemetry import check_audit  # it reads what this module builds
+
+        check_audit(config)
     effective = config.chain(chain)
     arguments: dict[str, Any] = {
         "name": effective.name,

@@ -338,7 +338,16 @@ class PrivacyTable(TypedDict, total=False):
 
 @with_config(_STRICT)
 class AuditTable(TypedDict, total=False):
-    """Kept for the record of calls that auditors read. It has no settings in this version of the schema."""
+    """The record of calls that auditors read: one sealed line a call, without content."""
+
+    file: Required[Text]
+    """File that records are appended to, from the directory of the configuration file."""
+    key: SecretReference
+    """Where the key is that seals the lines and makes fingerprints of what was asked and answered; 16 characters at least."""
+    fsync: Literal["never", "always"]
+    """Whether every record is on the disk before its call returns."""
+    required: bool
+    """Whether the chains of this file refuse to be built where no audit trail is kept."""
 
 
 _FileTable = TypedDict(

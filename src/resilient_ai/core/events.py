@@ -1,6 +1,7 @@
 """What happened in a call, as frozen values: the only thing an observer ever sees.
 
-No event carries content: no prompt, no answer, no exception text, no key. An observer is a callable that takes one event; it
+No event shows content: no prompt, no answer, no exception text, no key. Where one leads to a request or a reply, its `repr`
+shows sizes only, and an observer reads no more of it than the event's description allows. An observer is a callable that takes one event; it
 is called in the thread or task of the call, in order, never concurrently for one call, and must not block. One
 that raises is reported once and never changes the call.
 """
@@ -13,7 +14,7 @@ from typing import Literal, TypeAlias, final
 
 from resilient_ai.core.construct import made_quickly
 from resilient_ai.core.failure import FailureKind
-from resilient_ai.messages import Attempt, Outcome, Request, Skip, Usage
+from resilient_ai.messages import Attempt, Outcome, Reply, Request, Skip, Usage
 
 BreakerStateName: TypeAlias = Literal["closed", "open", "half-open", "forced-open", "disabled"]
 
@@ -230,6 +231,7 @@ class CallFinished:
         outcome: Its history.
         error: Why it failed, from the closed list of `error.type`; None if it was answered.
         late: It ended after its deadline.
+        reply: The answer, or what came of it, or None. Observers may read its sizes and names, never its text.
     """
 
     call: int
@@ -238,6 +240,7 @@ class CallFinished:
     outcome: Outcome
     error: str | None
     late: bool
+    reply: Reply | None = None
 
 
 Event: TypeAlias = (

@@ -58,8 +58,10 @@ class Settings:
         """
         from resilient_ai.config.build import chain_policy
         from resilient_ai.config.load import load_config
+        from resilient_ai.config.telemetry import check_audit
 
         config = load_config(self.config)
+        check_audit(config)
         return FromFile(chain_policy(config, self.chain).arguments(), config, self.chain)
 
 

@@ -225,5 +225,5 @@ class Books:
             () if reply is None else reply.flags,
         )
         if self._emit is not None:
-            self._emit(events.CallFinished(self._number, now, wall, outcome, error, now > self._until))
+            self._emit(events.CallFinished(self._number, now, wall, outcome, error, now > self._until, reply))
         return outcome

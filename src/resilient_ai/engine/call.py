@@ -235,6 +235,8 @@ class Call:
             skip = self._skip(hop, now)
             if skip is None:
                 return self._turn_to(hop, now, why)
+            if skip.reason == "circuit_open":
+                self._books.breaker_moved(hop, now)  # somebody may have moved it by hand
             self._books.passed_over(skip, now)
             why = why or skip.reason
         return self._run_dry(now, why)

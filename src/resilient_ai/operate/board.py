@@ -317,10 +317,11 @@ def _watching() -> Row:
                 unit="none",
             ),
             Panel(
-                "Redactor and observers failing",
-                "Always 0 in health. A value the redactor fails on is replaced as a whole; what an observer fails to write is lost.",
+                "Redactor, audit trail and observers failing",
+                "Always 0 in health. A value the redactor fails on is replaced as a whole; what the audit trail or an observer fails to write is lost.",
                 (
                     Query(_rate(names.METRIC_REDACTION_ERRORS, by=(promql.JOB,)), "{{job}} redactor"),
+                    Query(_rate(names.METRIC_AUDIT_ERRORS, by=(promql.JOB,)), "{{job}} audit trail"),
                     Query(_rate(names.METRIC_OBSERVER_ERRORS, by=(names.OBSERVER,)), _legend(names.OBSERVER)),
                 ),
                 unit="none",

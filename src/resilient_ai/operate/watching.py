@@ -1,4 +1,4 @@
-"""Alerts on what watches: the redactor, the observers, and the metrics themselves."""
+"""Alerts on what watches: the redactor, the audit trail, the observers, and the metrics themselves."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def watching_alerts(terms: Terms) -> Group:
     """The alerts on telemetry itself."""
     return Group(
         "resilient_ai_watching",
-        alerts=(_redaction(terms), _observer(terms), _missing(terms)),
+        alerts=(_redaction(terms), _audit(terms), _observer(terms), _missing(terms)),
     )
 
 
@@ -69,6 +69,66 @@ def _redaction(terms: Terms) -> Alert:
     )
 
 
+def _audit(terms: Terms) -> Alert:
+    written = promql.rate(names.METRIC_AUDIT_RECORDS, over=promql.span(_RARE))
+    lost = promql.rate(names.METRIC_AUDIT_ERRORS, over=promql.span(_RARE))
+    return Alert(
+        name="ResilientAIAuditFailing",
+        expression=promql.grown(
+            names.METRIC_AUDIT_ERRORS, over=terms.span(_RARE), known_for=terms.span(DAY), by=()
+        ),
+        hold=0,
+        severity="page",
+        labels=(),
+        summary="{job}: the audit trail cannot be written, calls are made without a record",
+        means=(
+            "Records of calls do not reach the file they belong in. Calls are not touched by it, which is why somebody has to be: from now on they are "
+            "made without a record, and what is lost is not written later. The next record that reaches the file says how many are missing."
+        ),
+        steps=(
+            (
+                "Read the one warning of the logger `resilient_ai`: it names the error. `ENOSPC` is a full disk, `EACCES` and `ENOENT` are what somebody did "
+                "to the folder, `EAGAIN` is another process that holds the file and does not go on."
+            ),
+            "Make room, or put the folder back. Nothing has to be restarted: the file is opened again with the next record.",
+            "If calls without a record are not allowed at all, stop the service until it writes again; the library never does that by itself.",
+            "Note from when to when records are missing (queries below), and verify what there is: `resilient-ai audit verify FILE`.",
+        ),
+        ask=(
+            ("Records lost a second, by process", f"sum by ({promql.JOB}, instance) ({lost})"),
+            ("Records written a second, by process", f"sum by ({promql.JOB}, instance) ({written})"),
+        ),
+        tune="Make it a ticket where the trail is kept for convenience and nobody has to account for a gap in it.",
+        firing=Case(
+            "a disk is full: the first record that is lost is news",
+            (
+                feed(names.METRIC_AUDIT_RECORDS, counting((60, 20), (0, 10))),
+                feed(names.METRIC_AUDIT_ERRORS, counting((0, 20), (60, 10))),
+            ),
+            21,
+            {promql.JOB: JOB_OF_CASES},
+        ),
+        silent=(
+            Case(
+                "every record is written",
+                (
+                    feed(names.METRIC_AUDIT_RECORDS, counting((60, 40))),
+                    feed(names.METRIC_AUDIT_ERRORS, counting((0, 40))),
+                ),
+                30,
+            ),
+            Case(
+                "records were lost an hour ago, and are written again",
+                (
+                    feed(names.METRIC_AUDIT_RECORDS, counting((0, 5), (60, 70))),
+                    feed(names.METRIC_AUDIT_ERRORS, counting((60, 5), (0, 70))),
+                ),
+                70,
+            ),
+        ),
+    )
+
+
 def _observer(terms: Terms) -> Alert:
     by = (names.OBSERVER,)
     return Alert(
@@ -81,8 +141,8 @@ def _observer(terms: Terms) -> Alert:
         labels=by,
         summary="{job}: {observer} fails, and what it should have written is lost",
         means=(
-            "An observer of calls raised: the log, the spans, or one of your own, such as an audit trail. Calls are not touched by it. What it should have "
-            "written of them is lost for good: for an audit trail that is a gap in the record."
+            "An observer of calls raised: the log, the spans, or one of your own. Calls are not touched by it. What it should have written of them is "
+            "lost for good. The audit trail has an alert of its own."
         ),
         steps=(
             "The logger `resilient_ai` warned once, with the type of the exception. For the log it is a full disk or a closed file nearly always.",
@@ -98,12 +158,12 @@ def _observer(terms: Terms) -> Alert:
                 ),
             ),
         ),
-        tune="Make it a page for the observer that writes your audit trail.",
+        tune="Make it a page for an observer of yours that must not miss anything.",
         firing=Case(
-            "the audit trail cannot write its first record",
-            (feed(names.METRIC_OBSERVER_ERRORS, "_x20 2+0x10", {names.OBSERVER: "shop.audit.Trail"}),),
+            "an observer of the application's fails on its first call",
+            (feed(names.METRIC_OBSERVER_ERRORS, "_x20 2+0x10", {names.OBSERVER: "shop.billing.Meter"}),),
             25,
-            {promql.JOB: JOB_OF_CASES, names.OBSERVER: "shop.audit.Trail"},
+            {promql.JOB: JOB_OF_CASES, names.OBSERVER: "shop.billing.Meter"},
         ),
         silent=(
             Case(
@@ -112,7 +172,7 @@ def _observer(terms: Terms) -> Alert:
                     feed(
                         names.METRIC_OBSERVER_ERRORS,
                         counting((2, 5), (0, 70)),
-                        {names.OBSERVER: "shop.audit.Trail"},
+                        {names.OBSERVER: "shop.billing.Meter"},
                     ),
                 ),
                 70,

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import threading
+from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Final
 
@@ -24,6 +26,8 @@ _log = logging.getLogger("resilient_ai")
 _lock: Final = ChildLock()
 _default: tuple[Observer, ...] = ()
 _failures: dict[str, int] = {}
+_showing = threading.local()
+"""What waits to be shown by the thread that is showing an event; nothing while it is not."""
 
 
 def add(observer: Observer) -> None:
@@ -55,9 +59,27 @@ def emit(observers: Iterable[Observer], event: Event) -> None:
     The first failure of an observer is reported as a warning of the logger `resilient_ai`. The report names types only: the
     text of an exception may hold what the observer was looking at.
 
+    An event that arises while this thread is showing another one waits until that one has been shown. It does when the collector drops
+    a stream in the middle of an observer, which may be holding a lock just then, its own or one of OpenTelemetry's; and when an observer
+    makes a call itself.
+
     Raises:
         BaseException: What is not an `Exception` (a cancellation, Ctrl-C) passes through; it is not the observer's.
     """
+    waiting = getattr(_showing, "waiting", None)
+    if waiting is not None:
+        waiting.append((observers, event))
+        return
+    waiting = _showing.waiting = deque[tuple[Iterable[Observer], Event]]()
+    try:
+        _show(observers, event)
+        while waiting:
+            _show(*waiting.popleft())
+    finally:
+        _showing.waiting = None
+
+
+def _show(observers: Iterable[Observer], event: Event) -> None:
     for observer in observers:
         try:
             observer(event)

@@ -10,6 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from resilient_ai.telemetry.audit.options import Audit
+    from resilient_ai.telemetry.audit.verify import AuditReport, verify_audit
     from resilient_ai.telemetry.export import JsonLinesSpanExporter, RedactingProcessor, RedactingSpanExporter
     from resilient_ai.telemetry.ledger import Entry, Ledger, Spent
     from resilient_ai.telemetry.log import Log
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from resilient_ai.telemetry.spans import Spans
 
 __all__ = [
+    "Audit",
+    "AuditReport",
     "Entry",
     "JsonLinesSpanExporter",
     "Ledger",
@@ -32,9 +36,12 @@ __all__ = [
     "Spent",
     "config_loaded",
     "observe",
+    "verify_audit",
 ]
 
 _HOMES: Final = {
+    "Audit": "audit.options",
+    "AuditReport": "audit.verify",
     "Entry": "ledger",
     "JsonLinesSpanExporter": "export",
     "Ledger": "ledger",
@@ -47,6 +54,7 @@ _HOMES: Final = {
     "Spans": "spans",
     "Spent": "ledger",
     "observe": "setup",
+    "verify_audit": "audit.verify",
 }
 
 

@@ -6,9 +6,10 @@ for the life of the process: past the bound the oldest call is given up.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import Final, Generic, TypeVar, final
+
+from resilient_ai.telemetry.locks import renewed_in_children
 
 T = TypeVar("T")
 
@@ -25,12 +26,12 @@ class Calls(Generic[T]):
         limit: How many calls are remembered.
     """
 
-    __slots__ = ("_given_up", "_limit", "_lock", "_states")
+    __slots__ = ("__weakref__", "_given_up", "_limit", "_lock", "_states")
 
     def __init__(self, given_up: Callable[[T], None], *, limit: int = MAX_CALLS) -> None:
         self._given_up = given_up
         self._limit = limit
-        self._lock = threading.Lock()
+        self._lock = renewed_in_children(self)
         self._states: dict[int, T] = {}
 
     def __len__(self) -> int:

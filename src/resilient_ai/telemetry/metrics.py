@@ -22,7 +22,9 @@ from opentelemetry.metrics import (
 from resilient_ai.core import events
 from resilient_ai.runtime import observers
 from resilient_ai.telemetry import names, redaction
+from resilient_ai.telemetry.audit.trail import counts as audit_counts
 from resilient_ai.telemetry.calls import MAX_CALLS, Calls
+from resilient_ai.telemetry.locks import renewed_in_children
 
 MAX_VALUES: Final = 200
 """Different values a label may take in a process. The SDK drops series beyond 2000 a metric without saying which."""
@@ -55,7 +57,7 @@ class _BreakerStates:
     """Which state the breaker of each model is in, as the gauge reads it."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = renewed_in_children(self)
         self._states: dict[tuple[str, str], str] = {}
 
     def seen(self, provider: str, model: str) -> None:
@@ -91,7 +93,7 @@ class _Tally:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = renewed_in_children(self)
         self._counts: dict[tuple[tuple[str, str | int], ...], float] = {}
 
     def add(self, amount: float, labels: Labels) -> None:
@@ -138,10 +140,14 @@ class _Instruments:
         meter.create_observable_counter(row.name, [_redaction_errors], row.unit, row.description)
         row = _ROWS[names.METRIC_OBSERVER_ERRORS]
         meter.create_observable_counter(row.name, [_observer_errors], row.unit, row.description)
+        row = _ROWS[names.METRIC_AUDIT_RECORDS]
+        meter.create_observable_counter(row.name, [_audit_records], row.unit, row.description)
+        row = _ROWS[names.METRIC_AUDIT_ERRORS]
+        meter.create_observable_counter(row.name, [_audit_errors], row.unit, row.description)
 
 
 _made: WeakKeyDictionary[MeterProvider, _Instruments] = WeakKeyDictionary()
-_made_lock = threading.Lock()
+_made_lock = threading.RLock()
 
 
 @final
@@ -389,6 +395,14 @@ def _redactions(_options: CallbackOptions) -> Iterable[Observation]:
 
 def _redaction_errors(_options: CallbackOptions) -> Iterable[Observation]:
     return [Observation(redaction.counts()[1])]
+
+
+def _audit_records(_options: CallbackOptions) -> Iterable[Observation]:
+    return [Observation(audit_counts()[0])]
+
+
+def _audit_errors(_options: CallbackOptions) -> Iterable[Observation]:
+    return [Observation(audit_counts()[1])]
 
 
 def _observer_errors(_options: CallbackOptions) -> Iterable[Observation]:

@@ -115,6 +115,8 @@ METRIC_COST: Final = "resilient_ai.cost"
 METRIC_REDACTIONS: Final = "resilient_ai.redactions"
 METRIC_REDACTION_ERRORS: Final = "resilient_ai.redaction.errors"
 METRIC_OBSERVER_ERRORS: Final = "resilient_ai.observer.errors"
+METRIC_AUDIT_RECORDS: Final = "resilient_ai.audit.records"
+METRIC_AUDIT_ERRORS: Final = "resilient_ai.audit.errors"
 
 SECONDS_BUCKETS: Final = tuple(0.01 * 2**n for n in range(16))
 """0.01 s doubling to 327.68 s: the conventions' boundaries, which end at 81.92 s, and two more for long generations."""
@@ -130,6 +132,16 @@ LOG_BREAKER_CHANGED: Final = "breaker.changed"
 LOG_BUDGET_EXHAUSTED: Final = "budget.exhausted"
 LOG_ALERT_RAISED: Final = "alert.raised"
 LOG_CONFIG_LOADED: Final = "config.loaded"
+
+# --- Audit records ---------------------------------------------------------------------------------------------------
+AUDIT_OPENED: Final = "opened"
+AUDIT_CLOSED: Final = "closed"
+AUDIT_CALL: Final = "call"
+AUDIT_BREAKER: Final = "breaker"
+AUDIT_ALERT: Final = "alert"
+AUDIT_CONFIG: Final = "config"
+UNFINISHED: Final = "unfinished"
+"""Outcome, in an audit record only, of a call that was under way when the watching ended."""
 
 # --- Closed lists of values ------------------------------------------------------------------------------------------
 OUTCOMES: Final = ("ok", "degraded", "error")
@@ -206,6 +218,16 @@ class LogRow:
 
     event: str
     levels: str
+    keys: tuple[str, ...]
+    meaning: str
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class AuditRow:
+    """A record of an audit trail. Every key is always there; `null` says that nothing is known."""
+
+    record: str
     keys: tuple[str, ...]
     meaning: str
 
@@ -399,6 +421,14 @@ METRICS: Final = (
         (OBSERVER,),
         "Events an observer raised on: a log line, a span or a record of yours that is missing.",
     ),
+    MetricRow(METRIC_AUDIT_RECORDS, "counter", "{record}", (), "Records written to the audit trail."),
+    MetricRow(
+        METRIC_AUDIT_ERRORS,
+        "counter",
+        "{error}",
+        (),
+        "Records that could not be written to the audit trail.",
+    ),
 )
 
 LOG_COMMON: Final = ("timestamp", "level", "event", "call", "trace_id", "span_id")
@@ -445,4 +475,40 @@ LOG_EVENTS: Final = (
     LogRow(
         LOG_CONFIG_LOADED, "INFO", ("source", "policy", "chains", "models"), "A configuration is in force."
     ),
+)
+
+AUDIT_COMMON: Final = ("n", "at", "record", "process", "seal")
+"""Keys of every audit record; one that follows records that could not be written says how many, as `lost`."""
+
+AUDIT_RECORDS: Final = (
+    AuditRow(
+        AUDIT_OPENED,
+        ("version", "key", "continues"),
+        "A process begins to write to this file.",
+    ),
+    AuditRow(
+        AUDIT_CALL,
+        (
+            *("call", "trace_id", "span_id", "chain", "operation", "policy", "data_class", "models", "deadline"),
+            *("prompt", "outcome", "error_type", "served_by", "seconds", "late", "cost", "currency"),
+            *("attempts", "skipped", "flags", "answer"),
+        ),
+        "A call ended.",
+    ),
+    AuditRow(
+        AUDIT_ALERT,
+        ("provider", "model", "error_type"),
+        "A key was refused, a quota is spent, or a model is gone.",
+    ),
+    AuditRow(
+        AUDIT_BREAKER,
+        ("provider", "model", "old", "new"),
+        "Somebody moved a breaker by hand.",
+    ),
+    AuditRow(
+        AUDIT_CONFIG,
+        ("source", "policy", "chains", "models"),
+        "A configuration came into force, at the start or by a reload.",
+    ),
+    AuditRow(AUDIT_CLOSED, (), "A process ended its writing in good order."),
 )

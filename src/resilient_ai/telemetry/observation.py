@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, TypeAlias, final
 
+from opentelemetry import trace
 from opentelemetry.metrics import MeterProvider  # noqa: TC002 - annotations stay evaluable, as for our own
 from opentelemetry.sdk.metrics.export import HistogramDataPoint, InMemoryMetricReader, NumberDataPoint
 from opentelemetry.trace import TracerProvider  # noqa: TC002 - as above
@@ -22,10 +23,12 @@ from resilient_ai.core.events import Observer
 from resilient_ai.errors import ConfigError
 from resilient_ai.runtime import observers
 from resilient_ai.telemetry import names, providers
+from resilient_ai.telemetry.audit.options import Audit
+from resilient_ai.telemetry.audit.trail import AuditTrail
 from resilient_ai.telemetry.ledger import Ledger
 from resilient_ai.telemetry.log import LevelName, Log, LogFormat, to_logger, to_stream
 from resilient_ai.telemetry.metrics import Metrics
-from resilient_ai.telemetry.spans import AttemptSpans, Spans
+from resilient_ai.telemetry.spans import AttemptSpans, Spans, hex_ids
 
 FLUSH_SECONDS: Final = 5.0
 """How long `close` waits for exporters. A collector that is gone must not hold up the end of a process."""
@@ -71,6 +74,7 @@ class Options:
     prometheus_port: int | None
     meter_provider: MeterProvider | None
     otlp: providers.Otlp
+    audit: Audit | None
     currency: str
     clock: Clock
 
@@ -100,6 +104,7 @@ class Observation:
         self._lock = threading.Lock()
         self._state = ExitStack()
         self._outside = ExitStack()
+        self._audit: AuditTrail | None = None
         with ExitStack() as undo:
             undo.callback(self._outside.close)
             self._watching, self._log = self._assemble()
@@ -187,7 +192,9 @@ class Observation:
         atexit.register(self.close)
 
     def config_loaded(self, *, source: str, policy: str, chains: int, models: int) -> None:
-        """Writes the log line `config.loaded`. Never raises; see `observe.config_loaded`."""
+        """Writes the log line `config.loaded`, and the audit record. Never raises; see `observe.config_loaded`."""
+        if self._audit is not None:
+            self._audit.config_loaded(source=source, policy=policy, chains=chains, models=models)
         if self._log is not None:
             # As in `observers.emit`: a log that cannot be written changes nothing.
             with suppress(Exception):
@@ -222,8 +229,18 @@ class Observation:
         log = self._make_log(spans)
         if log is not None:
             watching.append(log)
+        if options.audit is not None:
+            self._audit = AuditTrail(
+                options.audit,
+                ids=lambda call: (None if spans is None else spans.ids(call))
+                or hex_ids(trace.get_current_span()),
+                clock=options.clock,
+                currency=options.currency,
+            )
+            self._state.callback(self._audit.close)
+            watching.append(self._audit)
         if spans is not None:
-            # Behind the log: at the end of a call it forgets the ids that the last line wants.
+            # Behind the log and the audit trail: at the end of a call it forgets the ids that their last lines want.
             watching.append(spans)
         return tuple(watching), log
 

@@ -43,7 +43,7 @@ class TextRedactor(Protocol):
 _IDENTIFIER: Final = re.compile(r"(?:chatcmpl|cmpl|gen|msg|req|resp)[-_][A-Za-z0-9_-]{6,80}")
 """Identifiers as providers form them. They are one to a call, and searching one for everything costs 7 us."""
 
-_lock = threading.Lock()
+_lock = threading.RLock()
 _redactor: TextRedactor = Redactor(profile="machine")
 _remembered: dict[str, str] = {}
 _known_values = 0

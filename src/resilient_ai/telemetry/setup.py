@@ -13,6 +13,7 @@ from opentelemetry.metrics import MeterProvider  # noqa: TC002 - annotations sta
 from opentelemetry.trace import TracerProvider  # noqa: TC002 - as above
 
 from resilient_ai.core.clock import SYSTEM_CLOCK, Clock
+from resilient_ai.telemetry.audit.options import Audit
 from resilient_ai.telemetry.log import LevelName, LogFormat
 from resilient_ai.telemetry.observation import Observation, Options
 from resilient_ai.telemetry.spans import AttemptSpans
@@ -36,6 +37,7 @@ def observe(
     prometheus_port: int | None = None,
     meter_provider: MeterProvider | None = None,
     otlp: str | bool | None = None,
+    audit: Audit | str | Path | None = None,
     currency: str = "USD",
     clock: Clock = SYSTEM_CLOCK,
 ) -> Observation:
@@ -60,12 +62,13 @@ def observe(
         meter_provider: Where metrics are recorded; the application's if None.
         otlp: Endpoint to send spans and metrics to by OTLP over HTTP (`http://localhost:4318`), or True for the one the environment
             names; needs the `[otlp]` extra. None leaves it to the `OTEL_*` variables, False is never.
+        audit: The audit trail to keep, or the file for one without a key; see `Audit`.
         currency: What the prices of the models are in.
         clock: What log lines are stamped by.
 
     Raises:
-        ConfigError: Options contradict each other, or an extra is missing.
-        OSError: A file cannot be opened, or the port is taken.
+        ConfigError: Options contradict each other, an extra is missing, or the audit file is no audit trail.
+        OSError: A file cannot be opened, the port is taken, or a required audit trail cannot be written.
     """
     global _active  # noqa: PLW0603 - the observation in force
     options = Options(
@@ -82,6 +85,7 @@ def observe(
         prometheus_port=prometheus_port,
         meter_provider=meter_provider,
         otlp=otlp,
+        audit=audit if isinstance(audit, Audit | None) else Audit(Path(audit)),
         currency=currency,
         clock=clock,
     )
@@ -107,3 +111,9 @@ def config_loaded(*, source: str, policy: str, chains: int, models: int) -> None
     observation = _active
     if observation is not None and not observation.closed:
         observation.config_loaded(source=source, policy=policy, chains=chains, models=models)
+
+
+def auditing() -> bool:
+    """An audit trail is kept of the calls of this process."""
+    observation = _active
+    return observation is not None and not observation.closed and observation.options.audit is not None

@@ -1,12 +1,12 @@
-"""The tables of docs/telemetry.md, written from `names`.
+"""The tables of docs/telemetry.md and docs/audit.md, written from `names`.
 
-`python -m resilient_ai.telemetry.tables docs/telemetry.md` brings the page in step.
+`python -m resilient_ai.telemetry.tables docs/telemetry.md docs/audit.md` brings the pages in step.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from resilient_ai.core.events import ERROR_TYPES
@@ -44,17 +44,23 @@ def tables() -> dict[str, str]:
             ("Event", "Level", "Keys", "What it says"),
             ((f"`{row.event}`", row.levels, _codes(row.keys), row.meaning) for row in names.LOG_EVENTS),
         ),
-        "error-types": _codes(sorted(ERROR_TYPES)),
+                "error-types": _codes(sorted(ERROR_TYPES)),
     }
 
 
-def in_step(page: str) -> str:
-    """`page` with each of its tables written anew.
+def audit_tables() -> dict[str, str]:
+    """The tables of docs/audit.md, by their names in its markers."""
+    rows = ((f"`{row.record}`", row.meaning, _codes(row.keys)) for row in names.AUDIT_RECORDS)
+    return {"audit-records": _table(("Record", "What it says", "Keys"), rows)}
+
+
+def in_step(page: str, written: Mapping[str, str] | None = None) -> str:
+    """`page` with each of its tables written anew: those of `tables()`, or those given.
 
     Raises:
         ValueError: A marker is missing.
     """
-    for name, table in tables().items():
+    for name, table in (tables() if written is None else written).items():
         opening, closing = f"<!-- {name} -->\n", f"<!-- /{name} -->\n"
         before, found, rest = page.partition(opening)
         _, ended, after = rest.partition(closing)
@@ -78,5 +84,6 @@ def _quoted(parent: str) -> str:
 
 
 if __name__ == "__main__":
-    path = Path(sys.argv[1])
-    path.write_text(in_step(path.read_text(encoding="utf-8")), encoding="utf-8")
+    for argument, made in zip(sys.argv[1:], (tables(), audit_tables()), strict=False):
+        path = Path(argument)
+        path.write_text(in_step(path.read_text(encoding="utf-8"), made), encoding="utf-8")
