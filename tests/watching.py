@@ -22,8 +22,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from prometheus_client import CollectorRegistry, generate_latest
 
 from resilient_ai import explain_failure, outcome_of
+from resilient_ai.privacy import Secret
 from resilient_ai.runtime import observers
-from resilient_ai.telemetry import Metrics, Spans, observe
+from resilient_ai.telemetry import Audit, Metrics, Spans, observe, verify_audit
 from resilient_ai.telemetry.export import as_dict
 from resilient_ai.telemetry.log import Log, to_stream
 from resilient_ai.testing import Captured
@@ -109,11 +110,17 @@ def watched(folder: Path) -> Generator[Seen]:
     root.addHandler(handler)
     root.setLevel(logging.INFO)
     log_file, span_file = folder / "calls.jsonl", folder / "spans.jsonl"
+    audit = Audit(folder / "audit.jsonl", Secret(planted_key(9)))
     try:
         with (
             warnings.catch_warnings(record=True) as caught,
             observe(
-                log_file=log_file, log_level="debug", span_file=span_file, attempt_spans="all", snapshot=True
+                log_file=log_file,
+                log_level="debug",
+                span_file=span_file,
+                attempt_spans="all",
+                snapshot=True,
+                audit=audit,
             ) as observation,
         ):
             warnings.simplefilter("always")
@@ -137,3 +144,5 @@ def watched(folder: Path) -> Generator[Seen]:
     seen.note("the failures of observers", observers.failures())
     seen.texts["the log file"] = log_file.read_text()
     seen.texts["the span file"] = span_file.read_text()
+    seen.texts["the audit trail"] = audit.file.read_text()
+    assert verify_audit(audit.file, key=audit.key).whole

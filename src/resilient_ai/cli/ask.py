@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Annotated, Any, final
 
 import typer
@@ -73,7 +74,12 @@ def ask(
         if deadline is not None:
             options["deadline"] = _seconds(deadline)
         progress = Progress()
-        with _model(config, chain, model or [], progress) as resilient, progress:
+        names = model or []
+        with (
+            _audited(config, names),
+            _model(config, chain, names, progress) as resilient,
+            progress,
+        ):
             reply = (
                 _streamed(resilient, asked, options, progress)
                 if stream and not as_json
@@ -126,23 +132,25 @@ def _model(config: Path | None, chain: str | None, names: list[str], progress: P
     from resilient_ai.model import ResilientModel
 
     if not names:
-        _keep_audit(config)
         return ResilientModel.from_config(config, chain=chain, observers=(progress,))
     if config is not None or chain is not None:
         raise ConfigError("--model asks models without a configuration file: leave --config and --chain out.")
     return ResilientModel(names, observers=(progress,))
 
 
-def _keep_audit(config: Path | None) -> None:
+def _audited(config: Path | None, names: list[str]) -> AbstractContextManager[object]:
     """Keeps the audit trail the file asks for: a question from a terminal is a call like any other."""
+    if names:
+        return nullcontext()
     from resilient_ai.config.load import load_config
     from resilient_ai.config.telemetry import audit_options
 
     options = audit_options(load_config(config))
-    if options is not None:
-        from resilient_ai.telemetry import observe
+    if options is None:
+        return nullcontext()
+    from resilient_ai.telemetry import observe
 
-        observe(logs=None, spans=False, metrics=False, audit=options)
+    return observe(logs=None, spans=False, metrics=False, audit=options)
 
 
 def _messages(text: str, system: str | None) -> Any:

@@ -39,7 +39,9 @@ def _audit() -> None:
 def verify(
     files: Annotated[
         list[Path],
-        typer.Argument(help="The file, or those it was rotated into, in the order in which they were written."),
+        typer.Argument(
+            help="The file, or those it was rotated into, in the order in which they were written."
+        ),
     ],
     key: Annotated[
         str | None,

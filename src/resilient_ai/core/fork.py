@@ -30,12 +30,15 @@ def reset_in_child(shared: Inherited) -> None:
 
 @final
 class ChildLock:
-    """A lock, used as a context manager, that is free in a forked child whoever held it in the parent."""
+    """A lock, used as a context manager, that is free in a forked child whoever held it in the parent.
+
+    Re-entrant: the collector may end a dropped stream, and so a call, in the middle of what this very thread does under the lock.
+    """
 
     __slots__ = ("__weakref__", "_lock")
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         reset_in_child(self)
 
     def __enter__(self) -> None:
@@ -45,7 +48,7 @@ class ChildLock:
         self._lock.release()
 
     def reset_lock(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
 
 def _in_child() -> None:

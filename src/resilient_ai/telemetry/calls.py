@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, Generic, TypeVar, final
 
-from resilient_ai.telemetry.locks import renewed_in_children
+from resilient_ai.core.fork import ChildLock
 
 T = TypeVar("T")
 
@@ -31,7 +31,7 @@ class Calls(Generic[T]):
     def __init__(self, given_up: Callable[[T], None], *, limit: int = MAX_CALLS) -> None:
         self._given_up = given_up
         self._limit = limit
-        self._lock = renewed_in_children(self)
+        self._lock = ChildLock()
         self._states: dict[int, T] = {}
 
     def __len__(self) -> int:

@@ -10,8 +10,8 @@ from dataclasses import astuple, dataclass, fields
 from typing import Final, final
 
 from resilient_ai.core.events import AttemptFinished, Event
+from resilient_ai.core.fork import ChildLock
 from resilient_ai.messages import Attempt
-from resilient_ai.telemetry.locks import renewed_in_children
 
 MAX_ENTRIES: Final = 1000
 """Latest attempts kept one by one. The totals go on counting."""
@@ -114,7 +114,7 @@ class Ledger:
     """
 
     def __init__(self, *, entries: int = MAX_ENTRIES) -> None:
-        self._lock = renewed_in_children(self)
+        self._lock = ChildLock()
         self._by_model: dict[str, _Account] = {}
         self._entries: deque[Entry] = deque(maxlen=entries)
 

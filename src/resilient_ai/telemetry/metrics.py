@@ -6,7 +6,6 @@ answered it) is bounded: what comes past the bound is counted as `_OTHER`.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, TypeAlias, assert_never, final
 from weakref import WeakKeyDictionary
@@ -20,11 +19,11 @@ from opentelemetry.metrics import (
 )
 
 from resilient_ai.core import events
+from resilient_ai.core.fork import ChildLock
 from resilient_ai.runtime import observers
 from resilient_ai.telemetry import names, redaction
 from resilient_ai.telemetry.audit.trail import counts as audit_counts
 from resilient_ai.telemetry.calls import MAX_CALLS, Calls
-from resilient_ai.telemetry.locks import renewed_in_children
 
 MAX_VALUES: Final = 200
 """Different values a label may take in a process. The SDK drops series beyond 2000 a metric without saying which."""
@@ -57,7 +56,7 @@ class _BreakerStates:
     """Which state the breaker of each model is in, as the gauge reads it."""
 
     def __init__(self) -> None:
-        self._lock = renewed_in_children(self)
+        self._lock = ChildLock()
         self._states: dict[tuple[str, str], str] = {}
 
     def seen(self, provider: str, model: str) -> None:
@@ -93,7 +92,7 @@ class _Tally:
     """
 
     def __init__(self) -> None:
-        self._lock = renewed_in_children(self)
+        self._lock = ChildLock()
         self._counts: dict[tuple[tuple[str, str | int], ...], float] = {}
 
     def add(self, amount: float, labels: Labels) -> None:
@@ -147,7 +146,7 @@ class _Instruments:
 
 
 _made: WeakKeyDictionary[MeterProvider, _Instruments] = WeakKeyDictionary()
-_made_lock = threading.RLock()
+_made_lock = ChildLock()
 
 
 @final

@@ -489,7 +489,17 @@ AUDIT_RECORDS: Final = (
     AuditRow(
         AUDIT_CALL,
         (
-            *("call", "trace_id", "span_id", "chain", "operation", "policy", "data_class", "models", "deadline"),
+            *(
+                "call",
+                "trace_id",
+                "span_id",
+                "chain",
+                "operation",
+                "policy",
+                "data_class",
+                "models",
+                "deadline",
+            ),
             *("prompt", "outcome", "error_type", "served_by", "seconds", "late", "cost", "currency"),
             *("attempts", "skipped", "flags", "answer"),
         ),

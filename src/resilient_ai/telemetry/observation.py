@@ -232,8 +232,9 @@ class Observation:
         if options.audit is not None:
             self._audit = AuditTrail(
                 options.audit,
-                ids=lambda call: (None if spans is None else spans.ids(call))
-                or hex_ids(trace.get_current_span()),
+                ids=lambda call: (
+                    (None if spans is None else spans.ids(call)) or hex_ids(trace.get_current_span())
+                ),
                 clock=options.clock,
                 currency=options.currency,
             )

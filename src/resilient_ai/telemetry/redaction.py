@@ -8,9 +8,9 @@ so that a cleaned one is remembered and costs a dictionary look-up.
 from __future__ import annotations
 
 import re
-import threading
 from typing import Final, Protocol
 
+from resilient_ai.core.fork import ChildLock
 from resilient_ai.privacy.known_values import PROCESS_VALUES
 from resilient_ai.privacy.redactor import FAILED as PLACEHOLDER
 from resilient_ai.privacy.redactor import Redactor
@@ -43,7 +43,7 @@ class TextRedactor(Protocol):
 _IDENTIFIER: Final = re.compile(r"(?:chatcmpl|cmpl|gen|msg|req|resp)[-_][A-Za-z0-9_-]{6,80}")
 """Identifiers as providers form them. They are one to a call, and searching one for everything costs 7 us."""
 
-_lock = threading.RLock()
+_lock: Final = ChildLock()
 _redactor: TextRedactor = Redactor(profile="machine")
 _remembered: dict[str, str] = {}
 _known_values = 0

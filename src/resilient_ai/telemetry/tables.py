@@ -44,7 +44,7 @@ def tables() -> dict[str, str]:
             ("Event", "Level", "Keys", "What it says"),
             ((f"`{row.event}`", row.levels, _codes(row.keys), row.meaning) for row in names.LOG_EVENTS),
         ),
-                "error-types": _codes(sorted(ERROR_TYPES)),
+        "error-types": _codes(sorted(ERROR_TYPES)),
     }
 
 

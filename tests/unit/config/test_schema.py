@@ -49,10 +49,17 @@ def test_the_telemetry_table_holds_arguments_of_observe() -> None:
     from resilient_ai.telemetry.setup import observe
 
     in_code_only = {"logger", "tracer_provider", "meter_provider", "clock", "snapshot"}
+    in_a_table_of_its_own = {"audit"}
     assert (
         set(schema.TelemetryTable.__annotations__)
-        == set(inspect.signature(observe).parameters) - in_code_only
+        == set(inspect.signature(observe).parameters) - in_code_only - in_a_table_of_its_own
     )
+
+
+def test_the_audit_table_holds_the_fields_of_audit() -> None:
+    from resilient_ai.telemetry import Audit
+
+    assert set(schema.AuditTable.__annotations__) == set(inspect.signature(Audit).parameters)
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)

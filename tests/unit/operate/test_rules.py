@@ -35,7 +35,7 @@ def promtool(*arguments: str, folder: Path) -> str:
 @pytest.mark.parametrize("slo", [0.94, 0.995, 0.9999])
 def test_prometheus_accepts_the_rules_for_any_objective(tmp_path: Path, slo: float) -> None:
     write(tmp_path, Terms(slo=slo))
-    assert "24 rules found" in promtool("check", "rules", files.RULES_FILE, folder=tmp_path)
+    assert "25 rules found" in promtool("check", "rules", files.RULES_FILE, folder=tmp_path)
 
 
 @WITH_PROMTOOL

@@ -85,7 +85,9 @@ def test_a_call_is_one_record_with_every_key_of_the_table_and_no_other(tmp_path:
         assert set(one) == set(names.AUDIT_COMMON) | set(rows[one["record"]].keys)
 
 
-def test_a_record_says_who_answered_after_which_attempts_at_what_cost_under_which_policy(tmp_path: Path) -> None:
+def test_a_record_says_who_answered_after_which_attempts_at_what_cost_under_which_policy(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "audit.jsonl"
     chain = ResilientModel(
         [
@@ -281,7 +283,9 @@ def test_an_end_that_is_missing_shows_only_to_who_noted_a_seal(tmp_path: Path) -
 # --- what a crash leaves ----------------------------------------------------------------------------------------------
 
 
-def test_a_last_line_that_was_cut_short_is_told_and_the_next_process_goes_on_behind_it(tmp_path: Path) -> None:
+def test_a_last_line_that_was_cut_short_is_told_and_the_next_process_goes_on_behind_it(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "audit.jsonl"
     lines = many(path)
     path.write_bytes(b"".join(lines[:-1]) + lines[-1][:20])
@@ -421,18 +425,20 @@ def test_a_call_the_collector_ends_in_the_middle_of_a_write_is_recorded_behind_i
     write = os.write
 
     def collecting(descriptor: int, line: bytes) -> int:
-        monkeypatch.setattr(sealed.os, "write", write)
+        monkeypatch.setattr(os, "write", write)
         trail(dropped[-1])
         return write(descriptor, line)
 
-    monkeypatch.setattr(sealed.os, "write", collecting)
+    monkeypatch.setattr(os, "write", collecting)
     tell(trail, story.answered())
     trail.close()
     report = verified(path)
     assert (report.whole, report.calls) == (True, 2)
 
 
-def test_a_file_that_is_rotated_away_goes_on_in_a_new_one_that_names_the_end_of_the_old(tmp_path: Path) -> None:
+def test_a_file_that_is_rotated_away_goes_on_in_a_new_one_that_names_the_end_of_the_old(
+    tmp_path: Path,
+) -> None:
     path, old = tmp_path / "audit.jsonl", tmp_path / "audit.jsonl.1"
     one = begun(path)
     other = begun(path)
@@ -466,7 +472,9 @@ def test_a_chain_that_begins_anew_in_a_later_file_is_told(tmp_path: Path) -> Non
 
 
 @WITH_DEV_FULL
-def test_a_full_disk_is_counted_and_reported_once_and_changes_no_call(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_full_disk_is_counted_and_reported_once_and_changes_no_call(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     chain = ResilientModel([canned("x")])
     before = counts()
     with (
@@ -493,7 +501,7 @@ def test_records_that_could_not_be_written_are_told_of_by_the_next_that_can_be(
         return write(descriptor, line[:10])
 
     for room in (True, False, False, True):
-        monkeypatch.setattr(sealed.os, "write", write if room else half)
+        monkeypatch.setattr(os, "write", write if room else half)
         tell(trail, story.answered())
     trail.close()
     assert [one.get("lost") for one in records(path)] == [None, None, 2, None]
@@ -543,7 +551,7 @@ def test_only_its_own_user_may_read_the_file(tmp_path: Path) -> None:
 
 def test_every_record_can_be_forced_to_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[int] = []
-    monkeypatch.setattr(sealed.os, "fsync", synced.append)
+    monkeypatch.setattr(os, "fsync", synced.append)
     for policy, count in (("never", 0), ("always", 3)):
         synced.clear()
         trail = AuditTrail(Audit(tmp_path / policy, fsync=policy), clock=ManualClock())  # type: ignore[arg-type]
@@ -574,7 +582,7 @@ def test_a_required_trail_that_cannot_be_written_is_said_at_once() -> None:
 def test_a_file_that_is_no_trail_or_has_another_key_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
     notes = tmp_path / "notes.txt"
     notes.write_text("Buy milk.\n")
-    with pytest.raises(ConfigError, match="notes.txt is no audit trail"):
+    with pytest.raises(ConfigError, match=r"notes\.txt is no audit trail"):
         observe(logs=None, audit=notes)
     assert notes.read_text() == "Buy milk.\n"
     many(tmp_path / "audit.jsonl", 1)

@@ -70,8 +70,10 @@ def test_an_answered_call_is_measured_once_as_a_call_and_once_as_a_model(metered
     found = metered.read()
     assert found.pop("resilient_ai.redactions")
     assert found.pop("resilient_ai.redaction.errors")
-    # It counts for the whole process: observers of other tests may have raised.
+    # These count for the whole process: observers and audit trails of other tests may have raised.
     found.pop("resilient_ai.observer.errors", None)
+    assert found.pop("resilient_ai.audit.records")
+    assert found.pop("resilient_ai.audit.errors")
     states = found.pop("resilient_ai.circuit_breaker.state")
     assert {str(labels["resilient_ai.circuit_breaker.state"]): value for labels, value, _ in states} == {
         "closed": 1,

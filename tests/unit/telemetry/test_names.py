@@ -61,6 +61,8 @@ def test_the_names_of_metrics_their_units_and_labels_are_pinned() -> None:
         "resilient_ai.redactions": ("counter", "{value}", ""),
         "resilient_ai.redaction.errors": ("counter", "{error}", ""),
         "resilient_ai.observer.errors": ("counter", "{error}", "resilient_ai.observer"),
+        "resilient_ai.audit.records": ("counter", "{record}", ""),
+        "resilient_ai.audit.errors": ("counter", "{error}", ""),
     }
 
 

@@ -10,21 +10,17 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import sys
 import threading
-import weakref
 from collections import deque
 from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from typing import Final, TypeAlias, final
 
 from resilient_ai.core.clock import SYSTEM_CLOCK
+from resilient_ai.core.fork import reset_in_child
 from resilient_ai.telemetry.audit import seal
 from resilient_ai.telemetry.audit.options import Fsync
-
-try:
-    import fcntl
-except ImportError:  # Windows has no such lock: there each process needs a file of its own
-    fcntl = None  # type: ignore[assignment]
 
 Fields: TypeAlias = Mapping[str, object]
 
@@ -35,8 +31,6 @@ _TAIL_BYTES: Final = 65_536
 """What is read first to find the last line; more if that line is longer."""
 _MODE: Final = 0o600
 """Only the application's own user may read who asked what kind of thing, and when."""
-
-_open_files: weakref.WeakSet[SealedFile] = weakref.WeakSet()
 
 
 @final
@@ -72,7 +66,7 @@ class SealedFile:
         self._greeted = False
         self._lost = 0
         self._open()
-        _open_files.add(self)
+        reset_in_child(self)
 
     @property
     def greeted(self) -> bool:
@@ -119,8 +113,8 @@ class SealedFile:
             finally:
                 self._shut()
 
-    def after_fork(self) -> None:
-        """In a child: forgets the lock a thread of the parent may have held, and the parent's open file.
+    def reset_lock(self) -> None:
+        """In a forked child: forgets the lock a thread of the parent may have held, and the parent's open file.
 
         A lock of the system belongs to the open file, which parent and child share: with it they would not exclude each other.
         """
@@ -135,7 +129,7 @@ class SealedFile:
             if self._descriptor < 0:
                 self._open()
             for last_try in (False, False, True):
-                with self._locked():
+                with _locked(self._descriptor):
                     if last_try or not self._moved():
                         self._append(fields)
                         return
@@ -216,7 +210,7 @@ class SealedFile:
     def _moved(self) -> bool:
         """The file is no longer where it was: it was rotated away or removed. Then the last line of it is read once more."""
         try:
-            there = os.stat(self._path)
+            there = self._path.stat()
         except FileNotFoundError:
             there = None
         ours = os.fstat(self._descriptor)
@@ -226,24 +220,32 @@ class SealedFile:
             self._last = _last_line(self._descriptor, ours.st_size)[0] or self._last
         return True
 
-    @contextlib.contextmanager
-    def _locked(self) -> Generator[None]:
-        if fcntl is None:
-            yield
-            return
-        until = SYSTEM_CLOCK.now() + LOCK_SECONDS
-        while True:
-            try:
-                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if SYSTEM_CLOCK.now() > until:
-                    raise
-                SYSTEM_CLOCK.sleep(_LOCK_PAUSE)
+
+@contextlib.contextmanager
+def _locked(descriptor: int) -> Generator[None]:
+    """Keeps other processes out of the file.
+
+    Raises:
+        BlockingIOError: Another holds it and does not let go.
+    """
+    if sys.platform == "win32":  # it has no such lock: there each process needs a file of its own
+        yield
+        return
+    import fcntl
+
+    until = SYSTEM_CLOCK.now() + LOCK_SECONDS
+    while True:
         try:
-            yield
-        finally:
-            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            if SYSTEM_CLOCK.now() > until:
+                raise
+            SYSTEM_CLOCK.sleep(_LOCK_PAUSE)
+    try:
+        yield
+    finally:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
 def _last_line(descriptor: int, size: int) -> tuple[seal.Link | None, bool]:
@@ -264,12 +266,3 @@ def _last_line(descriptor: int, size: int) -> tuple[seal.Link | None, bool]:
 def _read(descriptor: int, at: int, length: int) -> bytes:
     os.lseek(descriptor, at, os.SEEK_SET)  # where it is appended to is not touched by this
     return os.read(descriptor, length)
-
-
-def _after_fork() -> None:
-    for file in list(_open_files):
-        file.after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

@@ -59,9 +59,7 @@ class Sealer:
     def fits(self, after: Link, line: bytes) -> bool:
         """`line`, without its line feed, follows `after` and is as it was written."""
         found = _SEALED.fullmatch(line)
-        return found is not None and hmac.compare_digest(
-            self._seal(after.seal, found[1]), found[2].decode()
-        )
+        return found is not None and hmac.compare_digest(self._seal(after.seal, found[1]), found[2].decode())
 
     def _seal(self, before: str, body: bytes) -> str:
         content = before.encode() + b"\n" + body

@@ -6,13 +6,13 @@ import contextlib
 import errno
 import logging
 import os
-import threading
 from collections.abc import Callable
 from importlib.metadata import version
-from typing import TYPE_CHECKING, TypeAlias, final
+from typing import TYPE_CHECKING, Final, TypeAlias, final
 
 from resilient_ai.core import events
 from resilient_ai.core.clock import SYSTEM_CLOCK, Clock
+from resilient_ai.core.fork import ChildLock
 from resilient_ai.errors import ConfigError
 from resilient_ai.telemetry import names
 from resilient_ai.telemetry.audit import record
@@ -28,7 +28,7 @@ Ids: TypeAlias = Callable[[int], tuple[str, str] | None]
 """Trace and span id of a call, or None."""
 
 _log = logging.getLogger("resilient_ai")
-_counting = threading.RLock()
+_counting: Final = ChildLock()
 _records = 0
 _errors = 0
 
@@ -102,7 +102,12 @@ class AuditTrail:
 
     def config_loaded(self, *, source: str, policy: str, chains: int, models: int) -> None:
         """Records that a configuration is in force. Arguments as for `Log.config_loaded`; never raises."""
-        fields = {"source": clean(source), "policy": clean(policy), "chains": chains, "models": models}
+        fields: record.Fields = {
+            "source": clean(source),
+            "policy": clean(policy),
+            "chains": chains,
+            "models": models,
+        }
         self._put(names.AUDIT_CONFIG, fields)
 
     def close(self) -> None:

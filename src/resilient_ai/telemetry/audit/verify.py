@@ -104,7 +104,9 @@ class _Reading:
     def _begins(self, file: Path, number: int, fields: dict[str, object]) -> Finding | None:
         """Settles what the first line of a file follows."""
         if fields.get("record") != names.AUDIT_OPENED:
-            return Finding(file, number, "the file does not begin with its first record: lines before it are missing")
+            return Finding(
+                file, number, "the file does not begin with its first record: lines before it are missing"
+            )
         key = fields.get("key")
         if key != self.sealer.key_id:
             return Finding(file, number, _other_key(key, self.sealer.key_id))
@@ -123,7 +125,9 @@ class _Reading:
         if fields.get("continues") not in (None, self.last.seal):
             return "the file does not follow the one before it: the end of that one, or a file between them, is missing"
         if link.n == self.last.n + 1:
-            return f"record {link.n} is not as it was written, or the one before it is not the one it followed"
+            return (
+                f"record {link.n} is not as it was written, or the one before it is not the one it followed"
+            )
         return f"record {link.n} follows record {self.last.n}: records were removed, put in or moved"
 
     def _count(self, link: Link, fields: dict[str, object]) -> None:
