@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
-from resilient_ai.errors import ConfigError
+from resilient_ai.errors import ConfigError, InvalidRequest
 from resilient_ai.model import ResilientModel
 
 if TYPE_CHECKING:
@@ -47,6 +48,26 @@ def usable(model: object) -> ResilientModel:
     if model.plan.on_interrupt == "restart":
         raise ConfigError(_RESTARTS, key="on_interrupt")
     return model
+
+
+def tool_choice(choice: object) -> str:
+    """`Request.tool_choice` for what a framework's user wrote: a word, a tool's name, or OpenAI's form.
+
+    Raises:
+        InvalidRequest: It is of another form.
+    """
+    if choice is True or choice in ("any", "required"):
+        return "required"
+    if isinstance(choice, str):
+        return choice if choice in ("auto", "none") or choice.startswith("tool:") else f"tool:{choice}"
+    if isinstance(choice, Mapping):
+        told = cast("Mapping[str, Any]", choice)
+        name = cast("Mapping[str, Any]", told.get("function") or told).get("name")
+        if isinstance(name, str):
+            return f"tool:{name}"
+    raise InvalidRequest(
+        "tool_choice must be 'auto', 'none', 'any', a tool's name, or {'function': {'name': ...}}."
+    )
 
 
 def refuse_restart(chunk: Chunk) -> None:

@@ -22,7 +22,7 @@ from langchain_core.utils.pydantic import TypeBaseModel, is_basemodel_subclass
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from resilient_ai.errors import CallError, InvalidRequest
-from resilient_ai.frameworks.contract import refuse_restart, usable
+from resilient_ai.frameworks.contract import refuse_restart, tool_choice, usable
 from resilient_ai.frameworks.langchain.failures import failure_of
 from resilient_ai.frameworks.langchain.messages import messages_of
 from resilient_ai.frameworks.langchain.replies import ChunkWriter, last_chunk, message_of
@@ -200,7 +200,7 @@ class ResilientChatModel(BaseChatModel):
         if ends:
             options["stop"] = ends
         if "tool_choice" in options:
-            options["tool_choice"] = _choice(options["tool_choice"])
+            options["tool_choice"] = tool_choice(options["tool_choice"])
         form = options.pop("response_format", None)
         return Request(messages_of(messages), output_schema=_schema(form)), options
 
@@ -324,24 +324,4 @@ def _schema(form: object) -> OutputSchema | None:
     described = cast("Mapping[str, Any]", inner)
     return OutputSchema(
         described.get("name") or "output", described.get("schema"), strict=bool(described.get("strict"))
-    )
-
-
-def _choice(choice: object) -> str:
-    """A tool choice of LangChain's or OpenAI's form in ours.
-
-    Raises:
-        InvalidRequest: It is of another form.
-    """
-    if choice is True or choice in ("any", "required"):
-        return "required"
-    if isinstance(choice, str):
-        return choice if choice in ("auto", "none") or choice.startswith("tool:") else f"tool:{choice}"
-    if isinstance(choice, Mapping):
-        told = cast("Mapping[str, Any]", choice)
-        name = cast("Mapping[str, Any]", told.get("function") or told).get("name")
-        if isinstance(name, str):
-            return f"tool:{name}"
-    raise InvalidRequest(
-        "tool_choice must be 'auto', 'none', 'any', a tool's name, or {'function': {'name': ...}}."
     )
