@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -88,7 +88,7 @@ class Io:
 
 
 IO: Final = Io()
-Form = Callable[..., Awaitable[Seen]]
+Form = Callable[..., Coroutine[Any, Any, Seen]]
 
 
 # --- chat completions -----------------------------------------------------------------------------------------------------
@@ -132,7 +132,9 @@ def chat_chunks_seen(chunks: list[ChatCompletionChunk], result: object) -> Seen:
         called[1] += piece.function.name or ""
         called[2] += piece.function.arguments or ""
     (finish,) = {c.finish_reason for chunk in chunks for c in chunk.choices if c.finish_reason}
-    (usage,) = [chunk.usage for chunk in chunks if chunk.usage is not None]
+    usages = [chunk.usage for chunk in chunks if chunk.usage is not None]
+    assert len(usages) <= 1
+    usage = usages[0] if usages else None
     return Seen(
         result=result,
         kind=kind,
@@ -140,17 +142,17 @@ def chat_chunks_seen(chunks: list[ChatCompletionChunk], result: object) -> Seen:
         model=model,
         text="".join(delta.content or "" for delta in deltas) or None,
         finish=finish,
-        tokens=(usage.prompt_tokens, usage.completion_tokens),
+        tokens=None if usage is None else (usage.prompt_tokens, usage.completion_tokens),
         calls=tuple(Called(i, name, json.loads(arguments)) for i, name, arguments in calls.values()),
     )
 
 
 async def chat_plain(client: Any, **options: Any) -> Seen:
-    return chat_seen(await IO.of(client.chat.completions.create(**CHAT, **options)))
+    return chat_seen(await IO.of(client.chat.completions.create(**(CHAT | options))))
 
 
 async def chat_stream(client: Any, **options: Any) -> Seen:
-    stream = await IO.of(client.chat.completions.create(**CHAT, **WITH_USAGE, **options))
+    stream = await IO.of(client.chat.completions.create(**(CHAT | WITH_USAGE | options)))
     return chat_chunks_seen(await IO.all(stream), stream)
 
 
@@ -163,23 +165,23 @@ async def chat_helper(client: Any, **options: Any) -> Seen:
         return chat_seen(final, stream)
 
     options["stream_options"] = {"include_usage": True}
-    return await IO.within(client.chat.completions.stream(**CHAT, **options), use)
+    return await IO.within(client.chat.completions.stream(**(CHAT | options)), use)
 
 
 async def chat_parse(client: Any, **options: Any) -> Seen:
     options = {"response_format": Place, **options}
-    return chat_seen(await IO.of(client.chat.completions.parse(**CHAT, **options)))
+    return chat_seen(await IO.of(client.chat.completions.parse(**(CHAT | options))))
 
 
 async def chat_raw(client: Any, **options: Any) -> Seen:
-    raw = await IO.of(client.chat.completions.with_raw_response.create(**CHAT, **options))
+    raw = await IO.of(client.chat.completions.with_raw_response.create(**(CHAT | options)))
     assert raw.status_code == 200
     assert json.loads(raw.text if isinstance(raw.text, str) else raw.text())["object"] == "chat.completion"
     return chat_seen(await IO.of(raw.parse()), raw, raw.headers)
 
 
 async def chat_raw_stream(client: Any, **options: Any) -> Seen:
-    raw = await IO.of(client.chat.completions.with_raw_response.create(**CHAT, **WITH_USAGE, **options))
+    raw = await IO.of(client.chat.completions.with_raw_response.create(**(CHAT | WITH_USAGE | options)))
     return chat_chunks_seen(await IO.all(await IO.of(raw.parse())), raw)
 
 
@@ -187,7 +189,7 @@ async def chat_streaming_response(client: Any, **options: Any) -> Seen:
     async def use(response: Any) -> Seen:
         return chat_seen(await IO.of(response.parse()), response, response.headers)
 
-    return await IO.within(client.chat.completions.with_streaming_response.create(**CHAT, **options), use)
+    return await IO.within(client.chat.completions.with_streaming_response.create(**(CHAT | options)), use)
 
 
 async def chat_streaming_lines(client: Any, **options: Any) -> Seen:
@@ -198,7 +200,7 @@ async def chat_streaming_lines(client: Any, **options: Any) -> Seen:
         chunks = [ChatCompletionChunk.model_validate_json(line, strict=True) for line in data[:-1]]
         return chat_chunks_seen(chunks, response)
 
-    manager = client.chat.completions.with_streaming_response.create(**CHAT, **WITH_USAGE, **options)
+    manager = client.chat.completions.with_streaming_response.create(**(CHAT | WITH_USAGE | options))
     return await IO.within(manager, use)
 
 
@@ -269,11 +271,11 @@ def response_events_seen(events: list[Any], result: object) -> Seen:
 
 
 async def responses_plain(client: Any, **options: Any) -> Seen:
-    return response_seen(await IO.of(client.responses.create(**ASKED, **options)))
+    return response_seen(await IO.of(client.responses.create(**(ASKED | options))))
 
 
 async def responses_stream(client: Any, **options: Any) -> Seen:
-    stream = await IO.of(client.responses.create(**ASKED, stream=True, **options))
+    stream = await IO.of(client.responses.create(**(ASKED | options), stream=True))
     return response_events_seen(await IO.all(stream), stream)
 
 
@@ -285,21 +287,21 @@ async def responses_helper(client: Any, **options: Any) -> Seen:
         assert said == final.output_text
         return response_seen(final, stream)
 
-    return await IO.within(client.responses.stream(**ASKED, **options), use)
+    return await IO.within(client.responses.stream(**(ASKED | options)), use)
 
 
 async def responses_parse(client: Any, **options: Any) -> Seen:
-    return response_seen(await IO.of(client.responses.parse(**ASKED, text_format=Place, **options)))
+    return response_seen(await IO.of(client.responses.parse(**(ASKED | options), text_format=Place)))
 
 
 async def responses_raw(client: Any, **options: Any) -> Seen:
-    raw = await IO.of(client.responses.with_raw_response.create(**ASKED, **options))
+    raw = await IO.of(client.responses.with_raw_response.create(**(ASKED | options)))
     assert raw.status_code == 200
     return response_seen(await IO.of(raw.parse()), raw, raw.headers)
 
 
 async def responses_raw_stream(client: Any, **options: Any) -> Seen:
-    raw = await IO.of(client.responses.with_raw_response.create(**ASKED, stream=True, **options))
+    raw = await IO.of(client.responses.with_raw_response.create(**(ASKED | options), stream=True))
     return response_events_seen(await IO.all(await IO.of(raw.parse())), raw)
 
 
@@ -307,7 +309,7 @@ async def responses_streaming_response(client: Any, **options: Any) -> Seen:
     async def use(response: Any) -> Seen:
         return response_seen(await IO.of(response.parse()), response, response.headers)
 
-    return await IO.within(client.responses.with_streaming_response.create(**ASKED, **options), use)
+    return await IO.within(client.responses.with_streaming_response.create(**(ASKED | options)), use)
 
 
 async def responses_tools(client: Any, **options: Any) -> Seen:
@@ -391,11 +393,11 @@ def message_events_seen(events: list[Any], result: object) -> Seen:
 
 
 async def messages_plain(client: Any, **options: Any) -> Seen:
-    return message_seen(await IO.of(client.messages.create(**MESSAGES, **options)))
+    return message_seen(await IO.of(client.messages.create(**(MESSAGES | options))))
 
 
 async def messages_stream(client: Any, **options: Any) -> Seen:
-    stream = await IO.of(client.messages.create(**MESSAGES, stream=True, **options))
+    stream = await IO.of(client.messages.create(**(MESSAGES | options), stream=True))
     return message_events_seen(await IO.all(stream), stream)
 
 
@@ -407,21 +409,21 @@ async def messages_helper(client: Any, **options: Any) -> Seen:
         assert said == "".join(block.text for block in final.content if block.type == "text")
         return message_seen(final, stream)
 
-    return await IO.within(client.messages.stream(**MESSAGES, **options), use)
+    return await IO.within(client.messages.stream(**(MESSAGES | options)), use)
 
 
 async def messages_parse(client: Any, **options: Any) -> Seen:
-    return message_seen(await IO.of(client.messages.parse(**MESSAGES, output_format=Place, **options)))
+    return message_seen(await IO.of(client.messages.parse(**(MESSAGES | options), output_format=Place)))
 
 
 async def messages_raw(client: Any, **options: Any) -> Seen:
-    raw = await IO.of(client.messages.with_raw_response.create(**MESSAGES, **options))
+    raw = await IO.of(client.messages.with_raw_response.create(**(MESSAGES | options)))
     assert raw.status_code == 200
     return message_seen(await IO.of(raw.parse()), raw, raw.headers)
 
 
 async def messages_raw_stream(client: Any, **options: Any) -> Seen:
-    raw = await IO.of(client.messages.with_raw_response.create(**MESSAGES, stream=True, **options))
+    raw = await IO.of(client.messages.with_raw_response.create(**(MESSAGES | options), stream=True))
     return message_events_seen(await IO.all(await IO.of(raw.parse())), raw)
 
 
@@ -429,7 +431,7 @@ async def messages_streaming_response(client: Any, **options: Any) -> Seen:
     async def use(response: Any) -> Seen:
         return message_seen(await IO.of(response.parse()), response, response.headers)
 
-    return await IO.within(client.messages.with_streaming_response.create(**MESSAGES, **options), use)
+    return await IO.within(client.messages.with_streaming_response.create(**(MESSAGES | options)), use)
 
 
 async def messages_tools(client: Any, **options: Any) -> Seen:

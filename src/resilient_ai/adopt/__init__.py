@@ -17,6 +17,7 @@ from resilient_ai.policies.retry import ATTEMPTS
 if TYPE_CHECKING:
     import os
 
+    from resilient_ai.adopt.own import OwnPrice
     from resilient_ai.core.clock import Clock, Random
     from resilient_ai.core.events import Observer
     from resilient_ai.core.model import Model
@@ -25,9 +26,11 @@ if TYPE_CHECKING:
     from resilient_ai.output import OutputCheck
     from resilient_ai.policies.breaker import Breaker
     from resilient_ai.policies.budget import RetryBudget
+    from resilient_ai.policies.exposure import Privacy
     from resilient_ai.policies.fallback import WhenAllOpen
     from resilient_ai.policies.limits import Limits
     from resilient_ai.policies.retry import Retry
+    from resilient_ai.policies.spending import CostCap
     from resilient_ai.policies.timeouts import Timeouts
 
 __all__ = ["Policy", "policy_of", "unwrap", "wrap"]
@@ -52,6 +55,9 @@ def wrap(
     observers: Sequence[Observer] | None = None,
     classify: ClassifyHook | None = None,
     data_class: DataClassName | None = None,
+    max_cost: CostCap | None = None,
+    price: OwnPrice = None,
+    privacy: Privacy | None = None,
     name: str | None = None,
     clock: Clock | None = None,
     chance: Random | None = None,
@@ -79,7 +85,12 @@ def wrap(
         checks: Called with every answer.
         observers: Called with every event of this client, besides those `observe()` switched on.
         classify: Reads an exception before the library does.
-        data_class: How sensitive what this client sends is; fallbacks not cleared for it are skipped.
+        data_class: How sensitive what this client sends is; fallbacks not cleared for it are skipped, or asked as `privacy` says.
+        max_cost: What a call, and all calls of the client in a window, may cost at most. Calls that ask no model for an answer do not count.
+        price: What the client's own models cost: one price for all, or one by the model's name; "auto" looks it up in `genai-prices` (extra
+            `prices`). None takes what the configuration file says of the models at the client's host, and is else unknown.
+        privacy: What a fallback may be shown that is not cleared for `data_class`. The client's own provider is sent what the application
+            wrote, always.
         name: The policy's name in telemetry.
         clock: Where time comes from; None is the system's.
         chance: Where jitter comes from; None is seeded by the system.
@@ -87,7 +98,8 @@ def wrap(
         config: The configuration file; None looks for it.
 
     Raises:
-        ConfigError: `client` cannot be adopted, or the policies contradict each other.
+        ConfigError: `client` cannot be adopted, the policies contradict each other, or a cap cannot be kept because what something costs is
+            unknown; of a model the client names for the first time, its call raises that, before anything is sent.
     """
     stainless = hooks.fits(client)
     clients = [] if stainless else list(transports.http_clients(client))
@@ -112,6 +124,9 @@ def wrap(
         "observers": observers,
         "classify": classify,
         "data_class": data_class,
+        "max_cost": max_cost,
+        "price": price,
+        "privacy": privacy,
         "name": name,
         "clock": clock,
         "chance": chance,

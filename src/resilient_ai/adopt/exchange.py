@@ -166,6 +166,8 @@ class Exchange:
             return Reply("")  # asked for as it is, and taken for no answer by anybody
         try:
             reply = self.codec.decode_reply(response.content)
+            if scope is not None:
+                scope.notes["usage"] = reply.usage  # billed, whatever is found wrong with the answer
             if says_nothing(reply):
                 raise Malformed("neither content nor a tool call")
         except WireError as error:

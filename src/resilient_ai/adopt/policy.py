@@ -7,26 +7,29 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, cast, final
 
+from resilient_ai.adopt.own import OwnModels, OwnPrice
 from resilient_ai.core.clock import SYSTEM_CLOCK, Clock, seeded
 from resilient_ai.core.failure import FailureKind, Verdict
-from resilient_ai.engine.plan import REASKS, Hop, Plan, check, digest
+from resilient_ai.engine.plan import REASKS, Hop, Plan, check, check_prices, digest
 from resilient_ai.errors import ConfigError
 from resilient_ai.judging import judged
 from resilient_ai.policies.breaker import Breaker
 from resilient_ai.policies.budget import RetryBudget
+from resilient_ai.policies.exposure import Privacy
 from resilient_ai.policies.fallback import WhenAllOpen, actions, one_of
 from resilient_ai.policies.limits import Concurrency, Limits
 from resilient_ai.policies.retry import Retry
+from resilient_ai.policies.spending import CostCap, Spending
 from resilient_ai.policies.timeouts import Timeouts, check_deadline
 from resilient_ai.runtime.aio import AioDriver
 from resilient_ai.runtime.blocking import BlockingDriver
-from resilient_ai.state import model_state
+from resilient_ai.state import chain_spending, model_state
 
 if TYPE_CHECKING:
     from resilient_ai.adopt.primary import Primary
     from resilient_ai.core.clock import Random
     from resilient_ai.core.events import Observer
-    from resilient_ai.core.model import Model
+    from resilient_ai.core.model import Model, Traits
     from resilient_ai.health import ChainHealth
     from resilient_ai.judging import ClassifyHook
     from resilient_ai.messages import DataClassName, Reply
@@ -65,6 +68,10 @@ class Settings:
     observers: tuple[Observer, ...] = ()
     classify: ClassifyHook | None = None
     data_class: DataClassName | None = None
+    max_cost: CostCap = field(default_factory=CostCap)
+    price: OwnPrice = None
+    own: Mapping[str, Traits] = field(default_factory=dict[str, "Traits"])
+    privacy: Privacy = field(default_factory=Privacy)
     clock: Clock = SYSTEM_CLOCK
     chance: Random = field(default_factory=seeded)
     name: str = "default"
@@ -88,7 +95,7 @@ class Chain:
 class Policy:
     """How the calls of one client are made. Safe to share between threads, tasks and the client's copies."""
 
-    __slots__ = ("_any", "_chains", "_lock", "aio", "blocking", "places", "settings")
+    __slots__ = ("_any", "_chains", "_lock", "_own", "_spending", "aio", "blocking", "places", "settings")
 
     def __init__(self, settings: Settings, stand_in: Primary, attempts: int) -> None:
         """Checks that the parts fit each other, on a chain that begins with `stand_in`, before anything is called."""
@@ -99,7 +106,9 @@ class Policy:
         self.blocking = BlockingDriver(settings.clock)
         self._chains: dict[tuple[str, int, bool], Chain] = {}
         self._lock = threading.Lock()
-        self._any = self._build(stand_in, attempts, alone=False)
+        self._own = OwnModels(settings.price, settings.own, settings.clock)
+        self._spending = _spending(settings, stand_in)
+        self._any = self._build(stand_in, attempts, alone=False, named=False)
 
     def chain(self, primary: Primary, *, attempts: int, alone: bool) -> Chain:
         """The chain that begins with `primary`.
@@ -108,6 +117,9 @@ class Policy:
             primary: The client's own model.
             attempts: Attempts the client itself is set to, used where `wrap` was given no `retry`.
             alone: The call has nobody to turn to.
+
+        Raises:
+            ConfigError: There is a cap on what may be spent, and what this model costs is unknown.
         """
         key = (primary.key, attempts if self.settings.retry is None else 0, alone)
         chain = self._chains.get(key)
@@ -146,8 +158,10 @@ class Policy:
         ]
         return found[-1] if found else self._any
 
-    def _build(self, primary: Primary, attempts: int, *, alone: bool) -> Chain:
+    def _build(self, primary: Primary, attempts: int, *, alone: bool, named: bool = True) -> Chain:
         given = self.settings
+        if not alone:
+            primary = primary.known(self._own.traits(primary.name, primary.provider, primary.traits))
         deadline = NO_DEADLINE_SECONDS if given.deadline is None else given.deadline
         chosen = given.timeouts or Timeouts()
         # The client's own timeouts were there first: without others an attempt may take all the time there is.
@@ -182,21 +196,45 @@ class Policy:
         remapped = actions(given.on)
         policy = digest(
             given.name, [hop.label for hop in hops], deadline, given.reserve, retry, own, breaker, given.budget, given.limits,
-            sorted(remapped.items()), "raise", given.when_all_open,
+            sorted(remapped.items()), "raise", given.when_all_open, given.max_cost, given.privacy.pseudonymise,
         )  # fmt: skip
         plan = Plan(
             given.name, hops, deadline, given.reserve, retry, chosen, breaker, given.budget, given.limits, remapped, "raise",
-            given.when_all_open, REASKS, policy,
+            given.when_all_open, REASKS, policy, CostCap() if alone else given.max_cost, self._spending,
         )  # fmt: skip
+        if plan.max_cost.active:
+            self._check_cap(plan, named=named)
         if given.deadline is not None or given.timeouts is not None:
             # Without either, attempts last as long as the client lets them, and no window could hold two of them.
+            bare = replace(plan, max_cost=CostCap())  # has been seen to
             check(
-                plan
+                bare
                 if given.deadline is not None
-                else replace(plan, deadline=max(NO_DEADLINE_SECONDS, deadline))
+                else replace(bare, deadline=max(NO_DEADLINE_SECONDS, deadline))
             )
         expectation = self._expectation(plan)
         return Chain(plan, None if expectation is None or primary.traits.wire is None else expectation.check)
+
+    def _check_cap(self, plan: Plan, *, named: bool) -> None:
+        """Refuses a cap that could not be kept: over a model whose price is unknown, or in another currency.
+
+        Which models the client will name is not known when it is wrapped; then only what was told is looked at.
+        """
+        first, *rest = plan.hops
+        known = self._own.prices if not named else () if first.traits.price is None else (first.traits.price,)
+        if not known and (named or not self._own.priced):
+            whose = first.label if named else "the client's own model"
+            raise ConfigError(
+                f"max_cost cannot be kept: what {whose} costs is unknown. Give wrap() price=Price(...), price={{'its name': Price(...)}} or "
+                "price='auto' (extra 'prices'); Price(0, 0) if it costs nothing.",
+                key="max_cost",
+            )
+        for price in known:
+            model = cast("Primary", first.model)
+            checked = replace(first, model=model.known(replace(model.traits, price=price)))
+            check_prices(replace(plan, hops=(checked,)))
+        if rest:
+            check_prices(replace(plan, hops=tuple(rest)))
 
     def _expectation(self, plan: Plan) -> Expectation | None:
         objects_to = _OBJECTIONS.intersection(plan.on)
@@ -205,6 +243,14 @@ class Policy:
         from resilient_ai.output import Expectation
 
         return Expectation(None, self.settings.checks, objects_to)
+
+
+def _spending(settings: Settings, stand_in: Primary) -> Spending | None:
+    """What all calls of the client have spent, whichever model they named; shared by its copies, and by a client that is wrapped anew."""
+    if settings.max_cost.per_window is None:
+        return None
+    priced = tuple(model.key for model in settings.fallback if model.traits.price is not None)
+    return chain_spending(settings.name, (stand_in.key, *priced), settings.max_cost.window, settings.clock)
 
 
 def settings_of(
@@ -244,19 +290,15 @@ def settings_of(
         check_audit(file)
         written = chain_policy(file, chain).arguments()
         del written["on_interrupt"]  # no SDK can be told to take back what it has delivered
-        del written["privacy"]  # without it a fallback that is not cleared is skipped
-        if written.pop("max_cost").active:
-            raise ConfigError(
-                f"The chain {chain!r} has a max_cost, which cannot be kept for a wrapped client: what its own model costs is unknown.",
-                key="max_cost",
-            )
         merged = {"name": chain, **written, **options}
+        listed = chain_models(file, chain)
+        own = [model for model in listed if address is not None and model.traits.server_address == address]
+        merged["own"] = {model.name: model.traits for model in own}
         if not models:
-            models = tuple(
-                model
-                for model in chain_models(file, chain)
-                if address is None or model.traits.server_address != address
-            )
+            models = tuple(model for model in listed if model not in own)
+        for model in listed:
+            if model not in models:
+                model.close()
     for name in ("checks", "observers"):
         if name in merged:
             merged[name] = tuple(cast("Sequence[object]", merged[name]))

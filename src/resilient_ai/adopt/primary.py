@@ -51,6 +51,17 @@ class Primary:
         port = where.port or {"https": 443, "http": 80}.get(where.scheme)
         self._traits = Traits(server_address=where.hostname, server_port=port, wire=wire)
 
+    def known(self, traits: Traits) -> Primary:
+        """The same model, of which more is known."""
+        other = Primary.__new__(Primary)
+        other._name, other._provider, other._key, other._traits = (  # noqa: SLF001 - its own kind
+            self._name,
+            self._provider,
+            self._key,
+            traits,
+        )
+        return other
+
     @property
     def name(self) -> str:
         return self._name

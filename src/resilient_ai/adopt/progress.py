@@ -20,9 +20,11 @@ from resilient_ai.runtime.orchestrate import CANCELLED, closed, enter, failed, s
 if TYPE_CHECKING:
     from resilient_ai.adopt.policy import Chain, Policy
     from resilient_ai.core.model import Scope
+    from resilient_ai.engine.plan import Plan
     from resilient_ai.engine.steps import Step
     from resilient_ai.messages import JSON, Outcome, Reply
     from resilient_ai.models.wire import Codec
+    from resilient_ai.policies.exposure import Privacy
     from resilient_ai.runtime.driver import Driver
 
 NOTHING_ASKED: Final = Request(messages=())
@@ -76,7 +78,7 @@ class Progress:
         watching = watchers.current() + settings.observers
         now = clock.now()
         self.call = Call(
-            chain.plan,
+            _shown(chain.plan, request, settings.privacy),
             request,
             number=self.number,
             now=now,
@@ -219,6 +221,19 @@ class Progress:
         """No attempt is under way."""
         if self._timer is not None and not self._timer.expired():
             self._timer.reschedule(None)
+
+
+def _shown(plan: Plan, request: Request, privacy: Privacy) -> Plan:
+    """`plan` for one call, its fallbacks behind placeholders where `privacy` asks for them.
+
+    The client's own model stays as it is: the SDK sends what the application wrote.
+    """
+    if not privacy.pseudonymise or request.data_class is None:
+        return plan
+    from resilient_ai.models.pseudonymised import with_pseudonyms
+
+    hidden = with_pseudonyms(plan, request, privacy)
+    return replace(hidden, hops=(plan.hops[0], *hidden.hops[1:]))
 
 
 def _request(codec: Codec | None, body: Mapping[str, JSON]) -> tuple[Request, str | None]:

@@ -270,6 +270,7 @@ class Exchange:
             await self._read(response, scope)
         try:
             reply = self._codec.decode_reply(response.content)
+            scope.notes["usage"] = reply.usage  # billed, whatever is found wrong with the answer
             if says_nothing(reply):
                 raise Malformed("neither content nor a tool call")
         except WireError as error:

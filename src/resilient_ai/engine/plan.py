@@ -248,11 +248,11 @@ def check(plan: Plan) -> Plan:
             key="breaker.window",
         )
     if plan.max_cost.active:
-        _check_prices(plan)
+        check_prices(plan)
     return plan
 
 
-def _check_prices(plan: Plan) -> None:
+def check_prices(plan: Plan) -> None:
     """A cap over a model without a price would be one that somebody believes in.
 
     Raises:

@@ -70,4 +70,6 @@ class Purse:
             return 0.0
         if self._tokens is None:
             self._tokens = estimated_tokens(self._request)
-        return estimated_cost(price, self._tokens, self._request.max_tokens)
+        once = estimated_cost(price, self._tokens, self._request.max_tokens)
+        several = self._request.extra.get("n")  # each answer is billed; the prompt, once, is on the high side
+        return once * several if isinstance(several, int) and several > 1 else once

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from colours import Colour
+from echoing_models import LESS, Echo, Pieces
 from resilient_ai import (
     AllModelsFailed,
     Chunk,
@@ -24,7 +25,7 @@ from resilient_ai import (
     ToolResult,
 )
 from resilient_ai.core.model import ChunkSource, Scope, Traits
-from resilient_ai.messages import OutputSchema, Reasoning, ToolCallDelta
+from resilient_ai.messages import OutputSchema, Reasoning
 from resilient_ai.models import FunctionModel
 from resilient_ai.policies.exposure import Privacy
 from resilient_ai.testing import ScriptedModel, error, ok
@@ -32,62 +33,10 @@ from resilient_ai.testing import ScriptedModel, error, ok
 ANN = "ann@example.com"
 CARD = "4111 1111 1111 1111"
 QUESTION = f"Write to {ANN} about card {CARD}."
-LESS = Traits(typical_seconds=0.05, data_classes=frozenset({"public", "internal"}))
 ALL = Traits(typical_seconds=0.05)
 DEVICE = Traits(typical_seconds=0.05, local=True)
 PSEUDONYMS = Privacy(pseudonymise=("personal",))
 WAYS = ["whole", "streamed"]
-
-
-class Echo:
-    """A model that answers with what it was shown, in pieces of three characters when streamed."""
-
-    def __init__(self, reply: Callable[[Request], Reply], traits: Traits = LESS) -> None:
-        self._reply = reply
-        self.name, self.provider, self.key, self.traits = "echo", "test", f"test:echo#{id(self)}", traits
-        self.seen: list[Request] = []
-
-    async def answer(self, request: Request, scope: Scope) -> Reply:
-        self.seen.append(request)
-        return self._reply(request)
-
-    async def open(self, request: Request, scope: Scope) -> ChunkSource:
-        self.seen.append(request)
-        return _Pieces(self._reply(request))
-
-    def close(self) -> None: ...
-
-    async def aclose(self) -> None: ...
-
-
-class _Pieces:
-    def __init__(self, reply: Reply) -> None:
-        self._chunks = iter(list(_pieces(reply)))
-
-    async def receive(self, until: float) -> list[Chunk] | None:
-        chunk = next(self._chunks, None)
-        return None if chunk is None else [chunk]
-
-    def completed(self, reply: Reply) -> Reply:
-        return reply
-
-    async def aclose(self) -> None: ...
-
-    def abandon(self) -> None: ...
-
-
-def _pieces(reply: Reply) -> Iterator[Chunk]:
-    for reasoning in reply.reasoning:
-        yield from (Chunk(reasoning=piece) for piece in _cut(reasoning.text))
-    yield from (Chunk(text=piece) for piece in _cut(reply.text))
-    for index, call in enumerate(reply.tool_calls):
-        yield Chunk(tool_call=ToolCallDelta(index, call.id, call.name))
-        yield from (Chunk(tool_call=ToolCallDelta(index, arguments=piece)) for piece in _cut(call.arguments))
-    yield Chunk(finish_reason=reply.finish_reason)
-
-
-def _cut(text: str) -> Iterable[str]:
-    return (text[at : at + 3] for at in range(0, len(text), 3))
 
 
 def echo(request: Request) -> Reply:
@@ -276,7 +225,7 @@ def test_reasoning_comes_back_in_the_clear(colour: Colour, way: str) -> None:
 
 
 def test_a_stream_that_is_cut_hands_over_what_was_held_back(colour: Colour) -> None:
-    class Cut(_Pieces):
+    class Cut(Pieces):
         async def receive(self, until: float) -> list[Chunk] | None:
             chunks = await super().receive(until)
             if chunks is None or chunks[0].finish_reason:
