@@ -41,6 +41,14 @@ _USERINFO_TOKEN: Final = re.compile(r"://(?P<secret>[^\s/?#@:\"'<>]{8,256})@(?=[
 
 # These begin with a character and look behind it second: the search for the character is one in C.
 _IPV4: Final = re.compile(r"\d(?<![\d.]\d)\d{0,2}(?:\.\d{1,3}){3}(?!\.?\d)(?:/\d{1,2}\b)?")
+# In the map of digits of `detectors.py`.
+_THREE_DOTS: Final = re.compile(rb"0\.0{1,3}\.0{1,3}\.0")
+# Hexadecimal digits as h, the signs between them as they are.
+_HEXADECIMAL_MAP: Final = bytes(
+    0x68 if chr(code) in "0123456789abcdefABCDEF" else code if chr(code) in ":.-" else 0x20
+    for code in range(256)
+)
+_HEXADECIMAL_RUNS: Final = re.compile(rb"[h:.\-]{3,}")
 _VERSION_BEFORE: Final = re.compile(
     r"(?:§|[<>=~!]=|\bv(?:ersion)?\.?|\bsection|\brevision|\brelease) ?$", re.IGNORECASE
 )
@@ -107,29 +115,41 @@ def find_userinfo(text: str) -> Iterator[Span]:
         yield Span(found.start("secret"), found.end("secret"), "CREDENTIALS")
 
 
-def find_ipv4(text: str, start: int, end: int) -> Iterator[Span]:
-    """Yield IPv4 addresses and networks."""
-    for found in _IPV4.finditer(text, start, end):
-        if any(int(octet) > 255 for octet in found.group().partition("/")[0].split(".")):
+def find_ipv4(text: str, digits: bytes, start: int) -> Iterator[Span]:
+    """Yield IPv4 addresses and networks in the region of `text` that begins at `start` and has this map of digits."""
+    for dots in _THREE_DOTS.finditer(digits):
+        first = start + dots.start()
+        begin = next(
+            (at for at in (first - 2, first - 1) if at >= 0 and text[at : first + 1].isdigit()), first
+        )
+        found = _IPV4.match(text, begin)
+        if found is None or any(int(octet) > 255 for octet in found.group().partition("/")[0].split(".")):
             continue
-        if _VERSION_BEFORE.search(text, max(0, found.start() - 12), found.start()):
+        if _VERSION_BEFORE.search(text, max(0, begin - 12), begin):
             continue
-        yield Span(found.start(), found.end(), "IP_ADDRESS")
+        yield Span(begin, found.end(), "IP_ADDRESS")
 
 
-def find_colon_addresses(text: str, start: int, end: int) -> Iterator[Span]:
-    """Yield IPv6 and hardware addresses."""
-    for found in _MAC.finditer(text, start, end):
-        yield Span(found.start(), found.end(), "MAC_ADDRESS")
-    for found in _IPV6.finditer(text, start, end):
-        candidate = found.group().partition("%")[0].rstrip(".")
-        if candidate.count(":") < 2 or not any(map(str.isdigit, candidate)):
+def find_colon_addresses(text: str, raw: bytes, start: int) -> Iterator[Span]:
+    """Yield IPv6 and hardware addresses in the region of `text` that begins at `start` and is `raw` in Latin-1."""
+    for run in _HEXADECIMAL_RUNS.finditer(raw.translate(_HEXADECIMAL_MAP)):
+        signs = run.group()
+        low, high = start + run.start(), start + run.end()
+        if signs.count(b":") >= 5 or signs.count(b"-") >= 5:
+            for found in _MAC.finditer(text, low, high):
+                yield Span(found.start(), found.end(), "MAC_ADDRESS")
+        if signs.count(b":") < 2:
             continue
-        try:
-            ipaddress.IPv6Address(candidate)
-        except ValueError:
-            continue
-        yield Span(found.start(), found.end(), "IP_ADDRESS")
+        # A zone may follow: `fe80::1%eth0`.
+        for found in _IPV6.finditer(text, low, high + 17):
+            candidate = found.group().partition("%")[0].rstrip(".")
+            if candidate.count(":") < 2 or not any(map(str.isdigit, candidate)):
+                continue
+            try:
+                ipaddress.IPv6Address(candidate)
+            except ValueError:
+                continue
+            yield Span(found.start(), found.end(), "IP_ADDRESS")
 
 
 def find_dotted_hardware_addresses(text: str, start: int, end: int) -> Iterator[Span]:

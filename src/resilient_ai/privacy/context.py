@@ -62,7 +62,7 @@ _KINDS: Final = {
     for kind, words in table.items()
     for word in words
 }
-_LABELS: Final = Literals(
+LABELS: Final = Literals(
     (word for words in _INSIDE.values() for word in words),
     (word for words in _BEGINNING.values() for word in words),
 )
@@ -116,7 +116,7 @@ def find_in_context(text: str, words: bytes, start: int, end: int) -> Iterator[S
     """
     label: re.Match[str] | None = None
     kind = ""
-    for at, word in _LABELS.find(words, start, end):
+    for at, word in LABELS.find(words, start, end):
         if label is not None and at < label.end():
             # `license plate: `: the last label says what follows. Looking for the value of each would be quadratic.
             if len(word) >= _LONGEST_WHOLE:

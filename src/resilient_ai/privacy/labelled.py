@@ -27,7 +27,7 @@ _LONGEST_NAME: Final = 64
 _SHORTEST_LIKELY: Final = 8
 _LONG_LIKELY: Final = 20
 
-_NAME_ENDS: Final = frozenset(" \t\n\"'{[(,;&?<")
+_NAME_CHARACTERS: Final = frozenset("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_.-")
 _NAME_BEFORE: Final = re.compile(r"[0-9A-Za-z_.\-]{0,64}")
 _AFTER_STEM: Final = re.compile(
     r"(?P<rest>[0-9A-Za-z_.\-]{0,48})"
@@ -90,7 +90,7 @@ def find_labelled(text: str, hits: Iterable[tuple[int, bytes]]) -> Iterator[Span
             continue
         done.add(after.end("rest"))
         begin = position
-        if position and text[position - 1] not in _NAME_ENDS:
+        if position and text[position - 1] in _NAME_CHARACTERS:
             before = _NAME_BEFORE.match(text[max(0, position - _LONGEST_NAME) : position][::-1])
             begin -= before.end() if before else 0
         name = text[begin : after.end("rest")]

@@ -52,6 +52,9 @@ _RUNS: Final = re.compile(b"w" * _SHORTEST + b"w*")
 _FEWEST_DIGITS: Final = 3
 # Digits of the grouped forms, as the map of digits in `detectors.py` has them.
 _GROUPS: Final = (b"000000", b"00 00 00", b"00.000.000")
+# How far the grouped forms reach beyond their digits, with the characters that may not follow.
+_LETTERS_BEFORE: Final = 3
+_AFTER_GROUP: Final = 8
 
 
 def find_national_ids(text: str, raw: bytes, digits: bytes, start: int) -> Iterator[Span]:
@@ -72,6 +75,13 @@ def find_national_ids(text: str, raw: bytes, digits: bytes, start: int) -> Itera
             continue
         if _NATIONAL.fullmatch(value) or (len(value) == _VEHICLE_LENGTH and _VEHICLE.fullmatch(value)):
             yield Span(low, high, _ID)
-    if any(map(digits.__contains__, _GROUPS)):
-        for found in _SPACED.finditer(text, start, start + len(raw)):
-            yield Span(found.start(), found.end(), _ID)
+    for group in _GROUPS:
+        at = digits.find(group)
+        while at >= 0:
+            low, high = (
+                start + max(0, at - _LETTERS_BEFORE),
+                start + min(len(raw), at + len(group) + _AFTER_GROUP),
+            )
+            if found := _SPACED.search(text, low, high):
+                yield Span(found.start(), found.end(), _ID)
+            at = digits.find(group, at + len(group))

@@ -32,6 +32,11 @@ IBAN: Final = "IBAN"
 NUMBER: Final = "NUMBER"
 
 _CLUSTER: Final = re.compile(r"[+(]{0,2}\d(?:[ \t().\-/+]{0,3}\d){6,}+")
+# The prefilter: digits as 0, what may stand between them as -, everything else as blanks.
+_CLUSTER_MAP: Final = bytes(
+    0x30 if chr(code) in "0123456789" else 0x2D if chr(code) in " \t().-/+" else 0x20 for code in range(256)
+)
+_CLUSTER_RUNS: Final = re.compile(rb"-{0,2}0[0\-]*")
 DATE: Final = re.compile(
     r"(?<!\d)(?:(?:1[89]|20)\d\d([\-/.])(?:0?[1-9]|1[0-2])\1(?:0?[1-9]|[12]\d|3[01])"
     r"|(?:0?[1-9]|[12]\d|3[01])([\-/.])(?:0?[1-9]|[12]\d|3[01])\2(?:(?:1[89]|20)\d\d|\d\d)"
@@ -112,12 +117,23 @@ _GROUP: Final = re.compile(r"[0-9A-Za-z]+")
 _MOST_WORDS_AFTER: Final = 4
 _SHORTEST_IBAN: Final = 14
 _LONGEST_IBAN: Final = 34
-_NOT_ALNUM: Final = re.compile(r"[^0-9A-Za-z]")
 
 
-def find_numbers_in_prose(text: str, start: int, end: int) -> Iterator[Span]:
-    """Yield every cluster of seven digits or more that is not evidently a date, an amount or a list."""
-    for cluster in _CLUSTER.finditer(text, start, end):
+def find_numbers_in_prose(text: str, raw: bytes, begin: int) -> Iterator[Span]:
+    """Yield every cluster of seven digits or more that is not evidently a date, an amount or a list.
+
+    Args:
+        text: The text.
+        raw: The region of it to look at, in Latin-1.
+        begin: Where the region begins.
+    """
+    for run in _CLUSTER_RUNS.finditer(raw.translate(_CLUSTER_MAP)):
+        if run.group().count(b"0") >= FEWEST_DIGITS:
+            yield from _in_run(text, begin + run.start(), begin + run.end())
+
+
+def _in_run(text: str, begin: int, stop: int) -> Iterator[Span]:
+    for cluster in _CLUSTER.finditer(text, begin, stop):
         start, end = cluster.span()
         if end - start > _LONGEST_CLUSTER * 2:
             yield from _judge_table(text, start, end)
@@ -156,6 +172,11 @@ def _judge_cluster(text: str, start: int, end: int) -> Iterator[Span]:
     yield Span(start, end, kind)
 
 
+def _named(text: str, start: int) -> bool:
+    """Report whether a word before `start` says that a phone number follows."""
+    return _PHONE_WORD.search(text, max(0, start - _WORDS_BACK), start) is not None
+
+
 def _bracketed(body: str) -> bool:
     """Report whether brackets stand where they do in phone numbers: around the area code."""
     at = body.find("(")
@@ -185,8 +206,7 @@ def _hexadecimal(text: str, start: int, end: int) -> bool:
 def _kind(text: str, start: int, end: int, body: str, groups: list[str], digits: str) -> str | None:
     """Return the kind of the cluster, or None if it is an ordinary number."""
     count = len(digits)
-    named = _PHONE_WORD.search(text, max(0, start - _WORDS_BACK), start) is not None
-    if (_DECIMAL.fullmatch(body) and not named) or _hexadecimal(text, start, end):
+    if (_DECIMAL.fullmatch(body) and not _named(text, start)) or _hexadecimal(text, start, end):
         return None
     if 12 <= count <= 19 and luhn(digits) and known_issuer(digits):
         return CARD
@@ -198,11 +218,11 @@ def _kind(text: str, start: int, end: int, body: str, groups: list[str], digits:
         or (_bracketed(body) and not _YEARS.fullmatch(body.strip("()")))
     ):
         return PHONE if count <= _MOST_PHONE_DIGITS + 4 else NUMBER
-    if _ordinary(text, start, end, body, groups, named=named):
+    if _ordinary(text, start, end, body, groups):
         return None
     longest = max(map(len, groups))
     if longest == count:
-        if count == FEWEST_DIGITS and not named:
+        if count == FEWEST_DIGITS and not _named(text, start):
             return None
         return PHONE if count in {10, 11} and _NORTH_AMERICAN.fullmatch(digits) else NUMBER
     if count > _MOST_PHONE_DIGITS:
@@ -210,25 +230,25 @@ def _kind(text: str, start: int, end: int, body: str, groups: list[str], digits:
     if longest <= 2 and not (digits[0] == "0" and len(groups) >= 4):
         return (
             PHONE
-            if named or (longest == 2 and len(groups) >= 4 and len(set(map(len, groups))) == 1)
+            if _named(text, start) or (longest == 2 and len(groups) >= 4 and len(set(map(len, groups))) == 1)
             else None
         )
     return PHONE
 
 
-def _ordinary(text: str, start: int, end: int, body: str, groups: list[str], *, named: bool) -> bool:
+def _ordinary(text: str, start: int, end: int, body: str, groups: list[str]) -> bool:
     """Report whether the cluster is a span of years, an amount, a decimal or a version."""
     if len(groups) == 1:
         return bool(_CURRENCY_BEFORE.search(text, max(0, start - 6), start) or UNIT_AFTER.match(text, end))
     if _YEARS.fullmatch(body) or _TIMES.fullmatch(body):
         return True
-    if (_RATIO.fullmatch(body) and not named) or _SECTION.fullmatch(body) or "(" in body:
+    if (_RATIO.fullmatch(body) and not _named(text, start)) or _SECTION.fullmatch(body) or "(" in body:
         return True
     if _BOOK.search(text, max(0, start - 10), start):
         return True
     amount = _GROUPED.fullmatch(body)
     if amount or _VERSION.fullmatch(body):
-        return not (_NORTH_AMERICAN.fullmatch(body) or body[0] == "0" or named)
+        return not (_NORTH_AMERICAN.fullmatch(body) or body[0] == "0" or _named(text, start))
     return bool(
         _CURRENCY_BEFORE.search(text, max(0, start - 6), start)
         or (_THOUSANDS.fullmatch(body) and UNIT_AFTER.match(text, end))
@@ -302,17 +322,23 @@ def find_ibans(text: str, begin: int, stop: int, *, verified: bool) -> Iterator[
 
 def _end_of_iban(text: str, found: re.Match[str], *, verified: bool) -> int | None:
     """Return where the number of a known country ends that begins with `found`."""
-    head = _NOT_ALNUM.sub("", found.group()).upper()
+    head = _plain(found.group())
     length = IBAN_LENGTHS.get(head[:2])
     body = _iban_body(length - len(head)).match(text, found.end()) if length else None
     if body is None:
         return None
-    number = head + _NOT_ALNUM.sub("", body.group()).upper()
+    number = head + _plain(body.group())
     end = body.end()
-    continued = end < len(text) and text[end].isalnum()
-    if verified:
-        return None if continued or not iban(number) else end
-    return end if (_digits_dominate(number) and not continued) or iban(number) else None
+    alone = end == len(text) or not text[end].isalnum()
+    dominated = not verified and _digits_dominate(number)
+    if alone and dominated:
+        return end
+    return end if (alone or dominated) and iban(number) else None
+
+
+def _plain(written: str) -> str:
+    """Return an account number in capitals and without the signs between its groups."""
+    return written.replace(" ", "").replace("-", "").replace(".", "").upper()
 
 
 @cache
@@ -325,8 +351,8 @@ def _end_of_foreign_iban(text: str, start: int, stop: int) -> int | None:
     # Words of four letters may follow: they look like a group.
     ends = [border.end() for border in _GROUP.finditer(text, start, stop)][-_MOST_WORDS_AFTER:]
     for end in reversed(ends):
-        number = _NOT_ALNUM.sub("", text[start:end]).upper()
-        if _SHORTEST_IBAN <= len(number) <= _LONGEST_IBAN and number.isascii() and iban(number):
+        number = _plain(text[start:end])
+        if _SHORTEST_IBAN <= len(number) <= _LONGEST_IBAN and iban(number):
             return end
     return None
 
