@@ -39,6 +39,11 @@ _USERINFO: Final = re.compile(
 )
 _USERINFO_TOKEN: Final = re.compile(r"://(?P<secret>[^\s/?#@:\"'<>]{8,256})@(?=[\w\[.])")
 
+_USER_OPTION: Final = re.compile(
+    r"(?<=\s)(?:-u|--user|--proxy-user|-U)[ =]?[\"']?(?P<login>[^\s:/\"']{1,64}:(?!/)[^\s\"']{1,128})"
+)
+_NETRC: Final = re.compile(r"\blogin\s{1,4}\S{1,128}\s{1,4}password\s{1,4}(?P<secret>\S{1,128})")
+
 # These begin with a character and look behind it second: the search for the character is one in C.
 _IPV4: Final = re.compile(r"\d(?<![\d.]\d)\d{0,2}(?:\.\d{1,3}){3}(?!\.?\d)(?:/\d{1,2}\b)?")
 # In the map of digits of `detectors.py`.
@@ -113,6 +118,14 @@ def find_userinfo(text: str) -> Iterator[Span]:
         yield Span(found.start("user"), found.end("secret"), "CREDENTIALS")
     for found in _USERINFO_TOKEN.finditer(text):
         yield Span(found.start("secret"), found.end("secret"), "CREDENTIALS")
+
+
+def find_command_line_logins(text: str) -> Iterator[Span]:
+    """Yield the logins of `curl -u ann:secret` and the passwords of lines of a `.netrc`."""
+    for found in _USER_OPTION.finditer(text):
+        yield Span(*found.span("login"), "CREDENTIALS")
+    for found in _NETRC.finditer(text):
+        yield Span(*found.span("secret"), "CREDENTIALS")
 
 
 def find_ipv4(text: str, digits: bytes, start: int) -> Iterator[Span]:

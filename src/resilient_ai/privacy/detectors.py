@@ -70,6 +70,10 @@ def _in_logs(text: str) -> Iterator[Span]:
         yield from labelled.find_labelled(text, labelled.LABELS.find(lowered))
     if "-----BEGIN" in text:
         yield from keys.find_private_keys(text)
+    if "curl" in text or "netrc" in text or "machine " in text:
+        yield from contact.find_command_line_logins(text)
+    if "Private-Lines:" in text:
+        yield from keys.find_putty_keys(text)
     runs = raw.translate(_RUN_MAP)
     if _KEY_RUN in runs:
         if b"earer" in lowered:
@@ -103,6 +107,10 @@ def _in_prose(text: str) -> Iterator[Span]:
         yield from spoken.find_spoken(text, hits)
     if "-----BEGIN" in text:
         yield from keys.find_private_keys(text)
+    if "curl" in text or "netrc" in text or "machine " in text:
+        yield from contact.find_command_line_logins(text)
+    if "Private-Lines:" in text:
+        yield from keys.find_putty_keys(text)
     runs = raw.translate(_RUN_MAP)
     if _KEY_RUN in runs:
         if b"earer" in lowered:

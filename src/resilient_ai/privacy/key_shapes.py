@@ -138,6 +138,7 @@ _ROWS: Final[tuple[tuple[str, str, str, int], ...]] = (
     ("Firecrawl", "fc-", HEX, 32),
     ("ElevenLabs", "sk_", HEX, 40),
     ("Helicone", "sk-helicone-", URL, 20),
+    ("Apify", "apify_api_", ALNUM, 30),
     # Clouds
     ("AWS access key", "AKIA", UPPER, 16),
     ("AWS temporary key", "ASIA", UPPER, 16),

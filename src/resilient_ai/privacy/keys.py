@@ -38,10 +38,25 @@ _PEM_END: Final = re.compile(r"-----END [A-Z0-9 ]{0,50}-----")
 # A PEM block whose end was cut off is taken this far. Source: an RSA key of 16384 bits has 12.7 kB in PEM.
 _LONGEST_PEM: Final = 16384
 
+_PUTTY: Final = re.compile(
+    r"Private-Lines: \d{1,4}\s{1,2}((?:[0-9A-Za-z+/=]{1,80}(?:[\r\n]{1,2}|$)){1,256}+)"
+)
+
 # Hexadecimal and UUIDs are no key of any shape, and most of what there is to look at in logs.
 _DIGEST: Final = re.compile(r"[0-9a-f]+|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _BEARER: Final = re.compile(r"[Bb](?:earer|EARER)[ \t:]{1,3}([0-9A-Za-z_\-.~+/]{16,}+={0,2})(?![=\w])")
 _JWT: Final = re.compile(r"eyJ[0-9A-Za-z_\-]{8,}(?:\.[0-9A-Za-z_\-=]*){0,4}")
+# Formats without a prefix of their own, each behind what it cannot be without.
+_SHAPED: Final = (
+    ("eyJ", _JWT),
+    (":AA", re.compile(r"(?<![0-9])[0-9]{8,10}:AA[0-9A-Za-z_\-]{32,34}")),  # Telegram bot
+    (
+        ".",
+        re.compile(
+            r"(?<![0-9A-Za-z_\-])[MNO][0-9A-Za-z_\-]{23,27}\.[0-9A-Za-z_\-]{6}\.[0-9A-Za-z_\-]{27,45}"
+        ),
+    ),  # Discord bot
+)
 _BITCOIN: Final = re.compile(r"(?:[13LMD][1-9A-HJ-NP-Za-km-z]{25,34}|(?:bc|tb|ltc)1[02-9ac-hj-np-z]{11,71})")
 _ETHEREUM: Final = re.compile(r"0x[0-9A-Fa-f]{40}(?:[0-9A-Fa-f]{24})?")
 _BECH32: Final = ("bc1", "tb1", "ltc1")
@@ -128,9 +143,10 @@ def find_published(text: str, start: int, end: int) -> Iterator[Span]:
                 yield span
                 taken = span.end
         taken = start
-    if "eyJ" in run:
-        for token in _JWT.finditer(text, start, end):
-            yield Span(token.start(), token.end(), KIND)
+    for sign, pattern in _SHAPED:
+        if sign in run:
+            for token in pattern.finditer(text, start, end):
+                yield Span(token.start(), token.end(), KIND)
 
 
 def _published(text: str, found: re.Match[str]) -> Span | None:
@@ -173,6 +189,12 @@ def find_private_keys(text: str) -> Iterator[Span]:
         end = _PEM_END.search(text, begin.end(), begin.end() + _LONGEST_PEM)
         taken = end.end() if end else min(len(text), begin.end() + _LONGEST_PEM)
         yield Span(begin.start(), taken, "PRIVATE_KEY")
+
+
+def find_putty_keys(text: str) -> Iterator[Span]:
+    """Yield the private part of keys in PuTTY's format."""
+    for lines in _PUTTY.finditer(text):
+        yield Span(lines.start(1), lines.end(1), "PRIVATE_KEY")
 
 
 def find_unpublished(text: str, start: int, end: int) -> Iterator[Span]:

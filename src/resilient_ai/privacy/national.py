@@ -39,7 +39,8 @@ _VEHICLE_LENGTH: Final = 17
 _SPACED: Final = re.compile(
     r"(?<![0-9A-Za-z])(?:[A-CEGHJ-PR-TW-Z]{2}[ \-]\d{2}[ \-]?\d{2}[ \-]?\d{2}[ \-]?[A-D]"  # United Kingdom, in groups
     r"|[0-3]\d[01]\d{3}[-+A-F]\d{3}[0-9A-Y]"  # Finland
-    r"|[XYZxyz]-\d{7}-?[A-Za-z]|\d{8}-[A-Z]|\d{2}\.\d{3}\.\d{3}-[A-Z]"  # Spain, in groups
+    r"|[XYZxyz]-?\d{7}-?[A-Za-z]|\d{8}-[A-Z]|\d{2}\.\d{3}\.\d{3}-[A-Z]"  # Spain, in groups
+    r"|756\.\d{4}\.\d{4}\.\d\d"  # Switzerland
     r")(?![0-9A-Za-z])"
 )
 # The prefilter: capitals and digits as w, everything else as blanks.
@@ -51,7 +52,7 @@ _LONGEST: Final = 18
 _RUNS: Final = re.compile(b"w" * _SHORTEST + b"w*")
 _FEWEST_DIGITS: Final = 3
 # Digits of the grouped forms, as the map of digits in `detectors.py` has them.
-_GROUPS: Final = (b"000000", b"00 00 00", b"00.000.000")
+_GROUPS: Final = (b"000000", b"00 00 00", b"00.000.000", b"000.0000.0000.00")
 # How far the grouped forms reach beyond their digits, with the characters that may not follow.
 _LETTERS_BEFORE: Final = 3
 _AFTER_GROUP: Final = 8

@@ -40,7 +40,7 @@ _CLUSTER_RUNS: Final = re.compile(rb"-{0,2}0[0\-]*")
 DATE: Final = re.compile(
     r"(?<!\d)(?:(?:1[89]|20)\d\d([\-/.])(?:0?[1-9]|1[0-2])\1(?:0?[1-9]|[12]\d|3[01])"
     r"|(?:0?[1-9]|[12]\d|3[01])([\-/.])(?:0?[1-9]|[12]\d|3[01])\2(?:(?:1[89]|20)\d\d|\d\d)"
-    r"|(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01]))(?!\d|[\-/.]\d)"
+    r"|(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01]))(?!\d|[\-/.+]\d)"
 )
 _YEARS: Final = re.compile(r"(?:1[5-9]|20|21)\d\d ?[-/] ?(?:1[5-9]|20|21)\d\d")
 _TIMES: Final = re.compile(r"(?:[01]?\d|2[0-4])\.[0-5]\d ?- ?(?:[01]?\d|2[0-4])\.[0-5]\d")
@@ -94,6 +94,10 @@ _SPACED_CARD: Final = re.compile(
 )
 _DASHED_SSN: Final = re.compile(r"(\d(?<![\w.\-/:]\d)\d{2})-(\d{2})-(\d{4})(?![\w\-/:]|\.\d)")
 _PLUS_PHONE: Final = re.compile(r"\+(?<![\w+.\-]\+)\(?\d(?:[ ().\-]{0,2}\d){7,14}+(?![\w+]|[.\-]\d)")
+# `offset=+9791228887`
+_DIFFERENCE: Final = re.compile(
+    r"(?:offset|delta|diff|skew|drift|shift|adjust\w{0,4}|change|step)[\"']?\s?[:=]?\s?$", re.IGNORECASE
+)
 _NAMED_PHONE: Final = re.compile(
     r"(?:(?:tele|cell ?|mobile ?)?phone|\bmobile|\btel|\bmsisdn|\bfax|\bwhatsapp|\bcell)(?:[ _\-]?(?:number|no|nr|num))?\.?"
     r"[\"'\\]{0,3}(?:\s{0,2}[:=]\s{0,2}|\s{1,2}(?:is |was |at )?)[\"'\\]{0,3}"
@@ -277,7 +281,8 @@ def find_numbers_in_logs(text: str, lowered: bytes, start: int, end: int) -> Ite
             yield Span(found.start(1), found.end(3), SSN)
     if b"+" in words:
         for found in _PLUS_PHONE.finditer(text, start, end):
-            if _dialable("".join(_DIGITS.findall(found.group()))):
+            moved = _DIFFERENCE.search(text, max(0, found.start() - _WORDS_BACK), found.start())
+            if not moved and _dialable("".join(_DIGITS.findall(found.group()))):
                 yield Span(found.start(), found.end(), PHONE)
     if any(map(words.__contains__, _PHONE_STEMS)):
         for found in _NAMED_PHONE.finditer(text, start, end):

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 # the nesting that JSON log pipelines accept (20 levels in Elasticsearch's default mapping limit).
 MAX_DEPTH: Final = 20
 MAX_ITEMS: Final = 1024
-MAX_NODES: Final = 16384
+MAX_NODES: Final = 65536
 _LONGEST_JSON: Final = 65536
 _LARGEST_PLAIN_INT: Final = 10**11
 _MAX_CAUSES: Final = 8
@@ -76,12 +76,14 @@ class _Walk:
         kind = type(value)
         if value is None or kind is bool:
             return value
+        self._nodes += 1
+        if self._nodes > MAX_NODES:
+            return _ELLIPSIS
         if kind is str:
             return self._string(value)  # type: ignore[arg-type]
         if kind is int or kind is float:
             return self._number(value)  # type: ignore[arg-type]
-        self._nodes += 1
-        if depth > MAX_DEPTH or self._nodes > MAX_NODES:
+        if depth > MAX_DEPTH:
             return _ELLIPSIS
         if id(value) in self._path:
             return _CYCLE
@@ -104,8 +106,8 @@ class _Walk:
             return self._number(int.__int__(value))
         if isinstance(value, float):
             return self._number(float.__float__(value))
-        if isinstance(value, bytes | bytearray):
-            return self._string(value.decode("utf-8", "replace"))
+        if isinstance(value, bytes | bytearray | memoryview):
+            return self._string(bytes(value).decode("utf-8", "replace"))
         if isinstance(value, _PRINTED) or _type_name(value) in _PRINTED_NAMES:
             return self._string(str(value))
         if isinstance(value, Mapping):

@@ -21,7 +21,9 @@ UNITS = (
     'password="', "password: ", "password is ", "--pass ", "-----BEGIN PRIVATE KEY-----", "://", "://a:",
     "http://a:bbbb ", "%41", "%2541", "&#64;", "&amp;", "\\u0040", "\uff11", "\u200b", "a\u200b", "[", '{"a":',
     "id ", " id 12 ", ":", "a:", "1.", "1.1.1.", "+", "+1", "(", "phone ", "phone: 1 ", "a at b dot ", "-", "<EMAIL>",
-    "aB3/xZ9+", "0123456789abcdef", "\\", '"', "secret:{", "born on ", "ABCDE1234", "cookie: a; ", "account 123456 ",
+    "aB3/xZ9+", "<", "%25", "&#x41;", "\\u0041", "born ", "passport: ", "plate: A1 ", "BIC: ", "username is ", "passw ", "token: ",
+    "May 3 1961 ", "00-00-00 ", "000000 ", "A1", "0.0.0.0 ", "h:h:", "e0c6.daca.", "1HGCM82633A004352 ", "GB29 NWBK ", " -u a:b ",
+    "curl", "Private-Lines: 1\n", "123456789:AA", "MTk4.", "756.", "(1) ", "0x1", '{\\"a\\":', "[[", "a (at) b ", "\xad", "\u0661", "0123456789abcdef", "\\", '"', "secret:{", "born on ", "ABCDE1234", "cookie: a; ", "account 123456 ",
     "12-34-", "\U0001f600", "\ud800", "\0", "AAAA0000", "AccountKey=", "hooks.slack.com/", "token=<", "'", "ghp_",
 )  # fmt: skip
 

@@ -21,7 +21,20 @@ re2 = pytest.importorskip("re2")
 ANYWHERE = ("pass", "passport", "port", "key", "n\xe9e")
 BEGINNING = ("id", "passe", "n\xe9", "keys")
 PIECES = st.sampled_from(
-    (*ANYWHERE, *BEGINNING, " ", "-", "x", "9", "\xe9", "passpor", "id ", "filler " * 300, "token: ", "born on 3 May 1961 ")
+    (
+        *ANYWHERE,
+        *BEGINNING,
+        " ",
+        "-",
+        "x",
+        "9",
+        "\xe9",
+        "passpor",
+        "id ",
+        "filler " * 300,
+        "token: ",
+        "born on 3 May 1961 ",
+    )
 )
 TABLES = (labelled.LABELS, spoken.WORDS, in_context.LABELS)
 
@@ -34,8 +47,11 @@ def without_re2(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         for table in TABLES:
             vars(table).pop("_compiled", None)
 
+    def no_automaton(pattern: bytes) -> None:
+        """Stand for an installation without re2."""
+
     forget()
-    monkeypatch.setattr(literals, "_automaton", lambda _: None)
+    monkeypatch.setattr(literals, "_automaton", no_automaton)
     yield
     forget()
 
@@ -46,7 +62,9 @@ def by_re(words: Literals, text: bytes, start: int, end: int) -> list[tuple[int,
 
 
 @given(st.lists(PIECES, max_size=30), st.integers(0, 50), st.integers(0, 5000))
-def test_both_engines_find_the_same_words_at_the_same_places(pieces: list[str], start: int, length: int) -> None:
+def test_both_engines_find_the_same_words_at_the_same_places(
+    pieces: list[str], start: int, length: int
+) -> None:
     text = "".join(pieces).encode("latin-1")
     end = min(len(text), start + length)
     words = Literals(ANYWHERE, BEGINNING)
@@ -60,7 +78,12 @@ def test_the_longest_word_wins_and_one_that_counts_anywhere_comes_before_one_tha
 
 def test_words_farther_apart_than_a_window_are_all_found() -> None:
     text = b" ".join([b"key", b"x" * 3000, b"key", b"y" * 1020, b"passport", b"z" * 1023, b"id"])
-    assert [word for _, word in Literals(ANYWHERE, BEGINNING).find(text)] == [b"key", b"key", b"passport", b"id"]
+    assert [word for _, word in Literals(ANYWHERE, BEGINNING).find(text)] == [
+        b"key",
+        b"key",
+        b"passport",
+        b"id",
+    ]
 
 
 @given(text=st.lists(PIECES, max_size=20).map("".join))

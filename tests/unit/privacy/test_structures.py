@@ -11,7 +11,7 @@ import pathlib
 import uuid
 from collections import OrderedDict, UserDict, deque
 from types import MappingProxyType
-from typing import NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import attrs
 import httpx
@@ -21,7 +21,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resilient_ai.privacy import Redactor, Secret
-from resilient_ai.privacy.structures import MAX_DEPTH, MAX_ITEMS
+from resilient_ai.privacy.structures import MAX_DEPTH, MAX_ITEMS, MAX_NODES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 CANARY = "Zk4Q9bT7-canary-value"
 
@@ -231,3 +234,132 @@ def test_json_inside_a_string_keeps_its_spelling_if_nothing_in_it_is_secret() ->
 )
 def test_any_structure_becomes_json_with_the_planted_secret_gone(value: object) -> None:
     assert CANARY not in json.dumps(shown({"public": value, "api_key": [value, CANARY]}))
+
+
+def nested(depth: int, *, mapping: bool) -> object:
+    value: object = CANARY
+    for _ in range(depth):
+        value = {"a": value} if mapping else [value]
+    return value
+
+
+@pytest.mark.parametrize("mapping", [True, False])
+def test_a_hundred_thousand_levels_end_at_the_bound_and_cost_no_error(*, mapping: bool) -> None:
+    redactor = Redactor("machine")
+    assert CANARY not in json.dumps(redactor.value(nested(100_000, mapping=mapping)))
+    assert redactor.errors == 0
+
+
+def test_a_document_of_nothing_but_brackets_in_a_string_is_read_as_text() -> None:
+    document = "[" * 20_000 + "]" * 20_000
+    assert shown({"body": document}) == {"body": Redactor("machine").text(document)}
+
+
+def test_a_generator_is_named_and_not_consumed() -> None:
+    numbers = iter([1, 2])
+    values = (number for number in numbers)
+    assert shown({"a": values, "b": numbers}) == {"a": "<generator>", "b": "<list_iterator>"}
+    assert list(values) == [1, 2]
+
+
+def test_containers_without_end_are_cut() -> None:
+    class Endless(list[str]):
+        def __iter__(self) -> Iterator[str]:
+            while True:
+                yield "said ann@example.com"
+
+    result = cast("list[object]", shown(Endless()))
+    assert len(result) == MAX_ITEMS + 1
+    assert result[0] == "said <EMAIL>"
+
+
+def test_the_number_of_values_in_all_is_bounded_not_only_that_of_each_container() -> None:
+    """A thousand lists of a thousand texts would be a million texts to redact."""
+    redactor = Redactor("machine")
+    redactor.value([["to ann@example.com"] * 1000] * 1000)
+    assert redactor.counts["EMAIL"] <= MAX_NODES
+
+
+@pytest.mark.parametrize("number", [10**200_000, -(10**5000)], ids=["positive", "negative"])
+def test_an_integer_too_long_to_be_printed_is_not(number: int) -> None:
+    assert shown({"n": number}) == {"n": "<MORE>"}
+
+
+def test_a_long_integer_is_a_card_number_or_stays_the_number_it_is() -> None:
+    assert shown({"a": 4111111111111111, "b": 10**30}) == {"a": "<CARD>", "b": 10**30}
+
+
+def test_bytes_are_redacted_as_text_in_whatever_they_stand() -> None:
+    raw = b"said ann@example.com\xff"
+    expected = "said <EMAIL>\ufffd"
+    assert shown([raw, bytearray(raw), memoryview(raw)]) == [expected] * 3
+
+
+def test_objects_that_raise_or_lie_whatever_is_asked_of_them_cost_themselves_alone() -> None:
+    class Raising:
+        def __getattribute__(self, name: str) -> object:
+            raise RuntimeError(CANARY)
+
+    class Incomparable:
+        def __eq__(self, other: object) -> bool:
+            raise RuntimeError(CANARY)
+
+        def __hash__(self) -> int:
+            raise RuntimeError(CANARY)
+
+        def __bool__(self) -> bool:
+            raise RuntimeError(CANARY)
+
+        def __len__(self) -> int:
+            raise RuntimeError(CANARY)
+
+    class Property:
+        __attrs_attrs__ = (type("Field", (), {"name": "x"})(),)
+
+        @property
+        def x(self) -> object:
+            raise RecursionError(CANARY)
+
+    class Deceiving(str):
+        __slots__ = ()
+
+        def __len__(self) -> int:
+            return 0
+
+        def lower(self) -> str:
+            return "harmless"
+
+    redactor = Redactor("machine")
+    result = redactor.value(
+        {
+            "raising": Raising(),
+            "incomparable": Incomparable(),
+            "property": Property(),
+            "text": Deceiving("ann@example.com"),
+            Deceiving("password"): CANARY,
+            "neighbour": "fine",
+        }
+    )
+    assert CANARY not in repr(result)
+    assert "ann@" not in repr(result)
+    assert cast("dict[str, object]", result)["neighbour"] == "fine"
+    assert redactor.errors == 2
+
+
+def test_chains_of_thousands_of_causes_and_groups_are_cut() -> None:
+    error = ValueError("said ann@example.com")
+    for _ in range(3000):
+        outer = ValueError("said ann@example.com")
+        outer.__cause__ = error
+        error = outer
+    group: Exception = error
+    for _ in range(3000):
+        members: list[Exception] = [group]
+        group = ExceptionGroup("said ann@example.com", members)
+    assert "ann@" not in json.dumps(shown([error, group]))
+
+
+def test_nul_and_ten_megabytes_pass() -> None:
+    assert shown({"a": "\0ann@example.com\0"}) == {"a": "\0<EMAIL>\0"}
+    long = Redactor("text").value({"a": "x" * 10_000_000 + " ann@example.com"})
+    assert str(long).endswith("x <EMAIL>'}")
