@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -32,7 +33,9 @@ def alerts(
 
     with reporting(as_json=as_json):
         terms = Terms(slo=slo, runbooks=runbooks)
-        written = write(out, terms)
+        # The rules are what wakes somebody: they do not wait for what draws the dashboard.
+        drawn = find_spec("grafana_foundation_sdk") is not None
+        written = write(out, terms, dashboard=drawn)
         known = files.alerts(terms)
         if as_json:
             print_json(
@@ -46,4 +49,6 @@ def alerts(
                 }
             )
             return
+        if not drawn:
+            err().print("the dashboard is left out: pip install 'resilient_ai\\[operate]'", style="yellow")
         err().print(f"{len(known)} alerts, {len(written)} files written to {out}", style="dim")

@@ -45,8 +45,12 @@ _STATE_COLOURS: Final[Mapping[str, Colour]] = {
 """From the best to the worst: of several processes, the worst is shown."""
 
 
-def board(terms: Terms) -> Json:
-    """The dashboard for an objective."""
+def board(terms: Terms) -> Mapping[str, Json]:
+    """The dashboard for an objective.
+
+    Raises:
+        ConfigError: The `[operate]` extra is not installed.
+    """
     chains = f"label_values({promql.spelled(names.METRIC_REQUEST_DURATION, 'count')}{{{_JOB_IS}}}, {promql.label(names.CHAIN)})"
     return dashboard(
         uid=UID,

@@ -1,23 +1,29 @@
-"""As much of Grafana's dashboard format as our dashboard needs: panels in rows, laid out from left to right.
+"""What a dashboard of ours is made of, in our words, and how Grafana's own builders make it.
 
-The classic JSON model, which every Grafana since 10 reads and the later ones convert.
-Source: https://github.com/grafana/grafana, kinds/dashboard/dashboard_kind.cue.
+The format is Grafana's, and so are the builders (grafana-foundation-sdk, the `[operate]` extra): they lay the panels out and write what the
+format wants beside what is said here. They are those of Grafana 10.4, whose dashboards every later one reads and converts.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias, final
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar, final
+
+from resilient_ai.errors import ConfigError
+
+if TYPE_CHECKING:
+    from grafana_foundation_sdk.builders import dashboard as build
+    from grafana_foundation_sdk.builders import statetimeline, timeseries
+    from grafana_foundation_sdk.models import dashboard as made
 
 Json: TypeAlias = "str | int | float | bool | None | Sequence[Json] | Mapping[str, Json]"
 
-SCHEMA_VERSION: Final = 39
-"""Of Grafana 10.4 and 11. A newer Grafana migrates it when it is loaded."""
-COLUMNS: Final = 24
-HEIGHT: Final = 8
+_PanelT = TypeVar("_PanelT", "timeseries.Panel", "statetimeline.Panel")
 
-SOURCE: Final[Mapping[str, Json]] = {"type": "prometheus", "uid": "${datasource}"}
+HEIGHT: Final = 8
+SOURCE: Final = "${datasource}"
 """The data source the dashboard's variable names: it is chosen where it is looked at, and never in the file."""
 
 Colour: TypeAlias = Literal["green", "yellow", "orange", "red", "blue", "purple", "text"]
@@ -83,8 +89,8 @@ class Variable:
 
 def dashboard(
     *, uid: str, title: str, description: str, variables: Sequence[Variable], rows: Sequence[Row], alerts: str
-) -> Json:
-    """A dashboard.
+) -> Mapping[str, Json]:
+    """A dashboard, as the plain data of its JSON file.
 
     Args:
         uid: Its identifier, by which it is replaced when it is imported again.
@@ -93,189 +99,187 @@ def dashboard(
         variables: The choices above it.
         rows: What it shows.
         alerts: PromQL of the alerts that are marked in every panel.
+
+    Raises:
+        ConfigError: grafana-foundation-sdk is not installed.
     """
-    return {
-        "uid": uid,
-        "title": title,
-        "description": description,
-        "tags": ["resilient_ai", "llm"],
-        "schemaVersion": SCHEMA_VERSION,
-        "version": 1,
-        "editable": True,
-        "graphTooltip": 1,
-        "timezone": "browser",
-        "refresh": "30s",
-        "time": {"from": "now-6h", "to": "now"},
-        "templating": {"list": [_source_variable(), *(_variable(one) for one in variables)]},
-        "annotations": {"list": [_annotation(alerts)]},
-        "links": [],
-        "panels": _laid_out(rows),
-    }
-
-
-def _laid_out(rows: Sequence[Row]) -> list[Json]:
-    made: list[Json] = []
-    top = 0
-    for row in rows:
-        place: Json = {"h": 1, "w": COLUMNS, "x": 0, "y": top}
-        made.append(
-            {
-                "id": len(made) + 1,
-                "type": "row",
-                "title": row.title,
-                "collapsed": False,
-                "gridPos": place,
-                "panels": [],
-            }
+    try:
+        from grafana_foundation_sdk.builders import dashboard as build
+        from grafana_foundation_sdk.cog.encoder import JSONEncoder
+        from grafana_foundation_sdk.models import dashboard as made
+    except ImportError:
+        raise ConfigError(
+            "the dashboard needs grafana-foundation-sdk: pip install 'resilient_ai[operate]'"
+        ) from None
+    board = (
+        build.Dashboard(title)
+        .uid(uid)
+        .description(description)
+        .tags(["resilient_ai", "llm"])
+        .version(1)
+        .editable()
+        .tooltip(made.DashboardCursorSync.CROSSHAIR)
+        .timezone("browser")
+        .refresh("30s")
+        .time("now-6h", "now")
+        .with_variable(
+            build.DatasourceVariable("datasource").label("Data source").type("prometheus").multi(multi=False)
         )
-        top += 1
-        left = 0
+        .annotation(_annotation(alerts))
+    )
+    for variable in variables:
+        board.with_variable(_variable(variable))
+    number = 0
+    for row in rows:
+        number += 1
+        board.with_row(build.Row(row.title).id(number))
         for panel in row.panels:
-            if left + panel.columns > COLUMNS:
-                left, top = 0, top + HEIGHT
-            position: Json = {"h": HEIGHT, "w": panel.columns, "x": left, "y": top}
-            made.append(_panel(panel, len(made) + 1, position))
-            left += panel.columns
-        top += HEIGHT
-    return made
+            number += 1
+            board.with_panel(_states(panel, number) if panel.states else _lines(panel, number))
+    document: dict[str, Any] = json.loads(JSONEncoder().encode(board.build()))
+    for mark in document["annotations"]["list"]:
+        # What only annotations by Prometheus have, and the builders no word for: what is read at a mark.
+        mark |= {"step": "60s", "titleFormat": "{{alertname}}", "textFormat": "{{severity}}"}
+    return document
 
 
-def _panel(panel: Panel, number: int, position: Json) -> Json:
-    states = bool(panel.states)
-    return {
-        "id": number,
-        "type": "state-timeline" if states else "timeseries",
-        "title": panel.title,
-        "description": panel.description,
-        "datasource": SOURCE,
-        "gridPos": position,
-        "targets": [
-            {
-                "refId": chr(ord("A") + index),
-                "datasource": SOURCE,
-                "editorMode": "code",
-                "range": True,
-                "expr": query.expression,
-                "legendFormat": query.legend,
-            }
-            for index, query in enumerate(panel.queries)
-        ],
-        "transformations": [],
-        "options": _state_options() if states else _line_options(),
-        "fieldConfig": {
-            "defaults": _state_fields(panel) if states else _line_fields(panel),
-            "overrides": [
-                {
-                    "matcher": {"id": "byName", "options": name},
-                    "properties": [{"id": "color", "value": {"mode": "fixed", "fixedColor": colour}}],
-                }
-                for name, colour in panel.colours
-            ],
-        },
-    }
+def _lines(panel: Panel, number: int) -> timeseries.Panel:
+    from grafana_foundation_sdk.builders import common, timeseries
+    from grafana_foundation_sdk.builders import dashboard as build
+    from grafana_foundation_sdk.models import common as shared
+    from grafana_foundation_sdk.models import dashboard as made
 
-
-def _line_options() -> Json:
-    return {
-        "legend": {
-            "displayMode": "table",
-            "placement": "bottom",
-            "showLegend": True,
-            "calcs": ["lastNotNull", "max"],
-        },
-        "tooltip": {"mode": "multi", "sort": "desc"},
-    }
-
-
-def _line_fields(panel: Panel) -> Json:
-    steps: list[Json] = [{"color": "green", "value": None}]
+    steps = [made.Threshold(color="green")]
+    style = shared.GraphThresholdsStyleMode.OFF
     if panel.limit is not None:
-        steps.append({"color": "red", "value": panel.limit})
-    fields: dict[str, Json] = {
-        "unit": panel.unit,
-        "min": 0,
-        "color": {"mode": "palette-classic"},
-        "thresholds": {"mode": "absolute", "steps": steps},
-        "custom": {
-            "drawStyle": "line",
-            "lineWidth": 1,
-            "fillOpacity": 30 if panel.stacked else 5,
-            "showPoints": "never",
-            "spanNulls": False,
-            "stacking": {"mode": "normal" if panel.stacked else "none", "group": "A"},
-            "thresholdsStyle": {"mode": "off" if panel.limit is None else "dashed"},
-        },
-    }
+        steps.append(made.Threshold(value=panel.limit, color="red"))
+        style = shared.GraphThresholdsStyleMode.DASHED
+    stacking = shared.StackingMode.NORMAL if panel.stacked else shared.StackingMode.NONE
+    drawn = (
+        _placed(timeseries.Panel(), panel, number)
+        .unit(panel.unit)
+        .min(0)
+        .color_scheme(build.FieldColor().mode(made.FieldColorModeId.PALETTE_CLASSIC))
+        .thresholds(build.ThresholdsConfig().mode(made.ThresholdsMode.ABSOLUTE).steps(steps))
+        .thresholds_style(common.GraphThresholdsStyleConfig().mode(style))
+        .draw_style(shared.GraphDrawStyle.LINE)
+        .line_width(1)
+        .fill_opacity(30 if panel.stacked else 5)
+        .show_points(shared.VisibilityMode.NEVER)
+        .span_nulls(span_nulls=False)
+        .stacking(common.StackingConfig().mode(stacking).group("A"))
+        .legend(
+            common.VizLegendOptions()
+            .display_mode(shared.LegendDisplayMode.TABLE)
+            .placement(shared.LegendPlacement.BOTTOM)
+            .show_legend(show_legend=True)
+            .calcs(["lastNotNull", "max"])
+        )
+        .tooltip(
+            common.VizTooltipOptions().mode(shared.TooltipDisplayMode.MULTI).sort(shared.SortOrder.DESCENDING)
+        )
+    )
     if panel.most is not None:
-        fields["max"] = panel.most
-    return fields
+        drawn.max(panel.most)
+    for name, colour in panel.colours:
+        fixed = {"mode": "fixed", "fixedColor": colour}
+        drawn.override_by_name(name, [made.DynamicConfigValue(id_val="color", value=fixed)])
+    return drawn
 
 
-def _state_options() -> Json:
-    return {
-        "mergeValues": True,
-        "showValue": "auto",
-        "rowHeight": 0.9,
-        "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True},
-        "tooltip": {"mode": "single", "sort": "none"},
+def _states(panel: Panel, number: int) -> statetimeline.Panel:
+    from grafana_foundation_sdk.builders import common, statetimeline
+    from grafana_foundation_sdk.builders import dashboard as build
+    from grafana_foundation_sdk.models import common as shared
+    from grafana_foundation_sdk.models import dashboard as made
+
+    named = {
+        str(index): made.ValueMappingResult(text=text, color=colour, index=index)
+        for index, (text, colour) in enumerate(panel.states)
     }
+    plain = [made.Threshold(color="text")]
+    return (
+        _placed(statetimeline.Panel(), panel, number)
+        .mappings([made.ValueMap(options=named)])
+        .color_scheme(build.FieldColor().mode(made.FieldColorModeId.THRESHOLDS))
+        .thresholds(build.ThresholdsConfig().mode(made.ThresholdsMode.ABSOLUTE).steps(plain))
+        .line_width(0)
+        .fill_opacity(70)
+        .merge_values(merge_values=True)
+        .show_value(shared.VisibilityMode.AUTO)
+        .row_height(0.9)
+        .legend(
+            common.VizLegendOptions()
+            .display_mode(shared.LegendDisplayMode.LIST)
+            .placement(shared.LegendPlacement.BOTTOM)
+            .show_legend(show_legend=True)
+            .calcs([])
+        )
+        .tooltip(
+            common.VizTooltipOptions().mode(shared.TooltipDisplayMode.SINGLE).sort(shared.SortOrder.NONE)
+        )
+    )
 
 
-def _state_fields(panel: Panel) -> Json:
-    options: dict[str, Json] = {
-        str(number): {"text": text, "color": colour, "index": number}
-        for number, (text, colour) in enumerate(panel.states)
-    }
-    return {
-        "color": {"mode": "thresholds"},
-        "thresholds": {"mode": "absolute", "steps": [{"color": "text", "value": None}]},
-        "mappings": [{"type": "value", "options": options}],
-        "custom": {"lineWidth": 0, "fillOpacity": 70},
-    }
+def _placed(drawn: _PanelT, panel: Panel, number: int) -> _PanelT:
+    """What panels of both kinds have."""
+    from grafana_foundation_sdk.builders import prometheus
+    from grafana_foundation_sdk.models.prometheus import QueryEditorMode
+
+    (
+        drawn.id(number)
+        .title(panel.title)
+        .description(panel.description)
+        .datasource(_source())
+        .span(panel.columns)
+        .height(HEIGHT)
+    )
+    for index, query in enumerate(panel.queries):
+        drawn.with_target(
+            prometheus.Dataquery()
+            .ref_id(chr(ord("A") + index))
+            .datasource(_source())
+            .editor_mode(QueryEditorMode.CODE)
+            .range()
+            .expr(query.expression)
+            .legend_format(query.legend)
+        )
+    return drawn
 
 
-def _source_variable() -> Json:
-    return {
-        "name": "datasource",
-        "label": "Data source",
-        "type": "datasource",
-        "query": "prometheus",
-        "hide": 0,
-        "includeAll": False,
-        "multi": False,
-        "skipUrlSync": False,
-    }
+def _variable(variable: Variable) -> build.QueryVariable:
+    from grafana_foundation_sdk.builders import dashboard as build
+    from grafana_foundation_sdk.models import dashboard as made
+
+    return (
+        build.QueryVariable(variable.name)
+        .label(variable.label)
+        .datasource(_source())
+        .query({"query": variable.query, "refId": variable.name})
+        .refresh(made.VariableRefresh.ON_TIME_RANGE_CHANGED)
+        .sort(made.VariableSort.ALPHABETICAL_ASC)
+        .include_all(include_all=True)
+        .all_value(".*")
+        .multi(multi=True)
+        .current(made.VariableOption(selected=True, text=["All"], value=["$__all"]))
+    )
 
 
-def _variable(variable: Variable) -> Json:
-    return {
-        "name": variable.name,
-        "label": variable.label,
-        "type": "query",
-        "datasource": SOURCE,
-        "query": {"query": variable.query, "refId": variable.name},
-        "definition": variable.query,
-        "refresh": 2,
-        "sort": 1,
-        "hide": 0,
-        "includeAll": True,
-        "allValue": ".*",
-        "multi": True,
-        "skipUrlSync": False,
-        "current": {"text": ["All"], "value": ["$__all"]},
-    }
+def _annotation(alerts: str) -> build.AnnotationQuery:
+    from grafana_foundation_sdk.builders import dashboard as build
+
+    return (
+        build.AnnotationQuery()
+        .name("Alerts")
+        .datasource(_source())
+        .enable(enable=True)
+        .hide(hide=False)
+        .icon_color("red")
+        .expr(alerts)
+    )
 
 
-def _annotation(alerts: str) -> Json:
-    return {
-        "name": "Alerts",
-        "datasource": SOURCE,
-        "enable": True,
-        "hide": False,
-        "iconColor": "red",
-        "expr": alerts,
-        "step": "60s",
-        "titleFormat": "{{alertname}}",
-        "textFormat": "{{severity}}",
-        "useValueForTime": False,
-    }
+def _source() -> made.DataSourceRef:
+    from grafana_foundation_sdk.models import dashboard as made
+
+    return made.DataSourceRef(type_val="prometheus", uid=SOURCE)

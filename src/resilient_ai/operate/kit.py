@@ -18,27 +18,33 @@ _OPENING: Final = "<!-- alerts -->\n"
 _CLOSING: Final = "<!-- /alerts -->\n"
 
 
-def kit(terms: Terms) -> Mapping[str, str]:
-    """The text of each file, by its path below the kit's folder. The same terms give the same text, byte for byte."""
+def kit(terms: Terms, *, dashboard: bool = True) -> Mapping[str, str]:
+    """The text of each file, by its path below the kit's folder. The same terms give the same text, byte for byte.
+
+    Raises:
+        ConfigError: The dashboard is wanted, and the `[operate]` extra is not installed.
+    """
+    drawn = {files.DASHBOARD_FILE: files.json_text(board(terms))} if dashboard else {}
     return {
         files.RULES_FILE: files.rules_text(terms),
         files.TESTS_FILE: files.tests_text(terms),
-        files.DASHBOARD_FILE: files.json_text(board(terms)),
+        **drawn,
         **{f"{files.RUNBOOKS}/{alert.runbook}": files.runbook_text(alert) for alert in files.alerts(terms)},
     }
 
 
-def write(folder: Path, terms: Terms) -> tuple[Path, ...]:
+def write(folder: Path, terms: Terms, *, dashboard: bool = True) -> tuple[Path, ...]:
     """Writes the kit to `folder`, which is made where it is missing; other files in it are left alone.
 
     Returns:
         The files written, in order.
 
     Raises:
+        ConfigError: As for `kit`; then nothing is written.
         OSError: One cannot be written.
     """
     written: list[Path] = []
-    for name, text in kit(terms).items():
+    for name, text in kit(terms, dashboard=dashboard).items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8", newline="\n")

@@ -24,6 +24,7 @@ from resilient_ai.runtime import observers
 from resilient_ai.telemetry import names, redaction
 from resilient_ai.telemetry.audit.trail import counts as audit_counts
 from resilient_ai.telemetry.calls import MAX_CALLS, Calls
+from resilient_ai.telemetry.neighbours import counted_already
 
 MAX_VALUES: Final = 200
 """Different values a label may take in a process. The SDK drops series beyond 2000 a metric without saying which."""
@@ -165,11 +166,12 @@ class _OpenModel:
 class _OpenCall:
     """A call in flight."""
 
-    __slots__ = ("chain", "failure", "models", "operation")
+    __slots__ = ("chain", "counted", "failure", "models", "operation")
 
     def __init__(self, chain: str, operation: str) -> None:
         self.chain = chain
         self.operation = operation
+        self.counted = counted_already()
         self.models: dict[tuple[str, str], _OpenModel] = {}
         self.failure = names.OTHER
 
@@ -315,16 +317,17 @@ class Metrics:
     def _finish_model(self, event: events.ModelFinished) -> None:
         call = self._calls.get(event.call)
         model = None if call is None else call.models.pop((event.provider, event.model), None)
-        if model is None:
+        if call is None or model is None:
             return
         labels = model.labels
         if event.served_model is not None:
             labels[names.RESPONSE_MODEL] = self._served_model(event.served_model)
         usage = event.usage
-        if usage.input_tokens is not None:
-            self._to.tokens.record(usage.input_tokens, {**labels, names.TOKEN_TYPE: "input"})
-        if usage.output_tokens is not None:
-            self._to.tokens.record(usage.output_tokens, {**labels, names.TOKEN_TYPE: "output"})
+        if not call.counted:
+            if usage.input_tokens is not None:
+                self._to.tokens.record(usage.input_tokens, {**labels, names.TOKEN_TYPE: "input"})
+            if usage.output_tokens is not None:
+                self._to.tokens.record(usage.output_tokens, {**labels, names.TOKEN_TYPE: "output"})
         if event.first_chunk is not None:
             self._to.first_chunk.record(event.first_chunk, labels)
         if model.committed is not None and event.chunks > 1:

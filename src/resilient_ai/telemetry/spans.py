@@ -20,9 +20,10 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
 
 from resilient_ai.core import events
 from resilient_ai.core.failure import FailureKind
-from resilient_ai.messages import Attempt, Request, Skip
+from resilient_ai.messages import Attempt, Request, Skip, Usage
 from resilient_ai.telemetry import names
 from resilient_ai.telemetry.calls import MAX_CALLS, Calls
+from resilient_ai.telemetry.neighbours import counted_already
 from resilient_ai.telemetry.redaction import clean, clean_once
 
 AttemptSpans: TypeAlias = Literal["failed", "all", "none"]
@@ -65,11 +66,23 @@ class _OpenModel:
 class _OpenCall:
     """A call in flight."""
 
-    __slots__ = ("context", "fallbacks", "last", "models", "policy", "request", "span", "streamed", "zero")
+    __slots__ = (
+        "context",
+        "counted",
+        "fallbacks",
+        "last",
+        "models",
+        "policy",
+        "request",
+        "span",
+        "streamed",
+        "zero",
+    )
 
     def __init__(self, started: events.CallStarted, span: Span, context: otel_context.Context) -> None:
         self.span = span
         self.context = context
+        self.counted = counted_already()
         # Nanoseconds since the epoch at which the monotonic clock of the call was zero.
         self.zero = int(started.wall * _NANOSECONDS) - int(started.at * _NANOSECONDS)
         self.last = started.at
@@ -324,16 +337,8 @@ def _finish_model(call: _OpenCall, event: events.ModelFinished) -> None:
         attributes[names.RESPONSE_FINISH_REASONS] = (clean(event.finish_reason),)
     if event.first_chunk is not None:
         attributes[names.RESPONSE_TIME_TO_FIRST_CHUNK] = event.first_chunk
-    usage = event.usage
-    for name, tokens in (
-        (names.USAGE_INPUT_TOKENS, usage.input_tokens),
-        (names.USAGE_OUTPUT_TOKENS, usage.output_tokens),
-        (names.USAGE_CACHE_READ, usage.cached_tokens),
-        (names.USAGE_CACHE_CREATION, usage.cache_creation_tokens),
-        (names.USAGE_REASONING, usage.reasoning_tokens),
-    ):
-        if tokens is not None:
-            attributes[name] = tokens
+    if not call.counted:
+        attributes.update(_usage_attributes(event.usage))
     # Leaving a model because the caller left is no failure of it.
     failed = event.kind is not None and event.kind is not FailureKind.CANCELLED
     if failed and event.kind is not None:
@@ -342,6 +347,17 @@ def _finish_model(call: _OpenCall, event: events.ModelFinished) -> None:
     if failed:
         model.span.set_status(_ERROR)
     model.span.end(call.when(event.at))
+
+
+def _usage_attributes(usage: Usage) -> dict[str, Value]:
+    told = (
+        (names.USAGE_INPUT_TOKENS, usage.input_tokens),
+        (names.USAGE_OUTPUT_TOKENS, usage.output_tokens),
+        (names.USAGE_CACHE_READ, usage.cached_tokens),
+        (names.USAGE_CACHE_CREATION, usage.cache_creation_tokens),
+        (names.USAGE_REASONING, usage.reasoning_tokens),
+    )
+    return {name: tokens for name, tokens in told if tokens is not None}
 
 
 def _finish(call: _OpenCall, event: events.CallFinished) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -11,6 +12,8 @@ from typing import Any, Final
 
 import jsonschema
 import pytest
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from resilient_ai.operate import files
 from resilient_ai.operate.board import _STATE_COLOURS, board
@@ -45,7 +48,7 @@ PLACE: Final = closed(
     }
 )
 FIELDS: Final = closed(
-    {"color": closed({"mode": TEXT}), "custom": ANY},
+    {"color": closed({"mode": TEXT}, fixedColor=TEXT), "custom": ANY},
     unit=TEXT,
     min={"type": "number"},
     max={"type": "number"},
@@ -76,13 +79,15 @@ PANEL: Final = closed(
                     "refId": {"type": "string", "pattern": "^[A-Z]$"},
                     "datasource": SOURCE,
                     "editorMode": {"const": "code"},
-                    "range": FLAG,
+                    "range": {"const": True},
+                    "instant": {"const": False},
                     "expr": TEXT,
                     "legendFormat": TEXT,
                 }
             ),
         },
-        "transformations": {"type": "array"},
+        "transparent": FLAG,
+        "repeatDirection": {"enum": ["h", "v"]},
         "options": ANY,
         "fieldConfig": closed({"defaults": FIELDS, "overrides": {"type": "array", "items": ANY}}),
     }
@@ -110,9 +115,9 @@ DASHBOARD: Final = closed(
         "timezone": TEXT,
         "refresh": TEXT,
         "time": closed({"from": TEXT, "to": TEXT}),
+        "fiscalYearStartMonth": {"const": 0},
         "templating": closed({"list": {"type": "array", "items": ANY}}),
         "annotations": closed({"list": {"type": "array", "items": ANY}}),
-        "links": {"type": "array"},
         "panels": {"type": "array", "items": {"anyOf": [PANEL, ROW]}},
     }
 )
@@ -127,6 +132,14 @@ def queries() -> Iterator[tuple[str, str]]:
 
 def test_the_dashboard_has_the_fields_of_grafanas_format_and_no_other() -> None:
     jsonschema.validate(BOARD, DASHBOARD)
+
+
+def test_grafanas_own_reader_finds_all_of_it() -> None:
+    """What its types do not know of would be lost when the dashboard is saved again."""
+    again = json.loads(JSONEncoder().encode(Dashboard.from_json(BOARD)))
+    for mark in again["annotations"]["list"]:
+        mark |= {"step": "60s", "titleFormat": "{{alertname}}", "textFormat": "{{severity}}"}
+    assert again == BOARD
 
 
 def test_no_two_panels_overlap_and_none_stands_beside_the_page() -> None:

@@ -78,6 +78,17 @@ def test_the_command_writes_every_file_and_lists_them(tmp_path: Path) -> None:
     assert "Objective: 99 %" in (out / files.RULES_FILE).read_text()
 
 
+def test_without_the_extra_everything_but_the_dashboard_is_written_and_that_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "grafana_foundation_sdk", None)
+    result = CliRunner().invoke(app, ["alerts", "-o", str(tmp_path)])
+    assert result.exit_code == 0, result.output
+    assert "pip install 'resilient_ai[operate]'" in result.stderr
+    found = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+    assert found == set(kit(Terms())) - {files.DASHBOARD_FILE}
+
+
 def test_the_command_leaves_other_files_of_the_folder_alone(tmp_path: Path) -> None:
     (tmp_path / "ours.yml").write_text("ours")
     assert CliRunner().invoke(app, ["alerts", "-o", str(tmp_path)]).exit_code == 0
