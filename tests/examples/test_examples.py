@@ -13,7 +13,16 @@ import pytest
 from resilient_ai.testing import block_real_calls
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-NEEDS = {"fastapi_service.py": "fastapi", "quickstart.py": "openai", "wrap_existing_client.py": "openai"}
+NEEDS = {
+    "fastapi_service.py": "fastapi",
+    "instructor_extract.py": "instructor",
+    "langchain_chat.py": "langchain_core",
+    "llama_index_chat.py": "llama_index",
+    "openai_agents.py": "agents",
+    "pydantic_ai_agent.py": "pydantic_ai",
+    "quickstart.py": "openai",
+    "wrap_existing_client.py": "openai",
+}
 """What an example shows beside this library."""
 
 
