@@ -13,6 +13,7 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 PACKAGES = (
     "resilient_ai",
@@ -21,6 +22,9 @@ PACKAGES = (
     "resilient_ai.privacy",
     "resilient_ai.telemetry",
     "resilient_ai.config",
+    "resilient_ai.frameworks.langchain",
+    "resilient_ai.frameworks.llama_index",
+    "resilient_ai.frameworks.pydantic_ai",
 )
 PAGE = Path(__file__).parents[1] / "api.txt"
 
@@ -45,7 +49,11 @@ def _described(name: str, value: object) -> Iterator[str]:
             for option in value:
                 yield f"    {name}.{option.name} = {option.value!r}"
             return
-        yield f"class {name}{_signature(value)}"
+        if "frameworks" in value.__module__ and hasattr(value, "model_fields"):
+            yield f"class {name}"
+            yield from _fields(name, value)
+        else:
+            yield f"class {name}{_signature(value)}"
         for member, found in sorted(vars(value).items()):
             if member.startswith("_"):
                 continue
@@ -60,6 +68,15 @@ def _described(name: str, value: object) -> Iterator[str]:
         yield f"def {name}{_signature(value)}"
     else:
         yield f"{name}: {type(value).__name__}"
+
+
+def _fields(name: str, model: Any) -> Iterator[str]:
+    """The fields that a framework's model adds; those it inherits are the framework's, and change with it."""
+    for field, annotation in inspect.get_annotations(model).items():
+        if field in model.model_fields:
+            told = model.model_fields[field]
+            default = "" if told.is_required() else f" = {told.default!r}"
+            yield f"    {name}.{field}: {annotation}{default}"
 
 
 def _signature(value: object) -> str:

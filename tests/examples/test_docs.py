@@ -19,6 +19,7 @@ EXECUTED = [
     "testing.md",
     "decorator.md",
     "drop-in.md",
+    "frameworks.md",
     "privacy.md",
 ]
 
