@@ -182,6 +182,8 @@ class Message:
     @property
     def text(self) -> str:
         """All text of this turn, joined."""
+        if len(self.parts) == 1 and isinstance(self.parts[0], Text):
+            return self.parts[0].text
         return "".join(part.text for part in self.parts if isinstance(part, Text))
 
 

@@ -260,7 +260,8 @@ class ResilientModel:
         expectation = self._expect(output_type)
         request = self._request(messages, expectation, data_class, tools, parameters)
         call = self._call(request, deadline, self._blocking.clock, "chat")
-        return drive(run(call, self._blocking, self._places, self._judge, _check_of(expectation)))
+        check = None if expectation is None else expectation.check
+        return drive(run(call, self._blocking, self._places, self._judge, check))
 
     async def agenerate(
         self,
@@ -279,7 +280,8 @@ class ResilientModel:
         expectation = self._expect(output_type)
         request = self._request(messages, expectation, data_class, tools, parameters)
         call = self._call(request, deadline, self._aio.clock, "chat")
-        return await run(call, self._aio, self._places, self._judge, _check_of(expectation))
+        check = None if expectation is None else expectation.check
+        return await run(call, self._aio, self._places, self._judge, check)
 
     def stream(
         self,
@@ -405,9 +407,8 @@ class ResilientModel:
         request = self._request(messages, expectation, data_class, tools, parameters)
         driver = self._blocking if blocking else self._aio
         call = self._call(request, deadline, driver.clock, "stream")
-        return Session(
-            call, driver, self._places, self._judge, _check_of(expectation), self._plan.on_interrupt
-        )
+        check = None if expectation is None else expectation.check
+        return Session(call, driver, self._places, self._judge, check, self._plan.on_interrupt)
 
     def _expect(self, output_type: object | None) -> Expectation | None:
         return self._expectation if output_type is None else self._expectation_for(output_type)
@@ -423,12 +424,11 @@ class ResilientModel:
     def _call(
         self, request: Request, deadline: float | None, clock: Clock, operation: Literal["chat", "stream"]
     ) -> Call:
-        seconds = (
-            deadline
-            if deadline is not None
-            else cast("float", self._options.get("deadline", self._plan.deadline))
-        )
-        check_deadline(seconds)
+        if deadline is None:
+            seconds = cast("float", self._options.get("deadline", self._plan.deadline))
+        else:
+            check_deadline(deadline)
+            seconds = deadline
         watching = watchers.current() + self._observers
         now = clock.now()
         plan = self._plan
@@ -477,7 +477,3 @@ def _built(config: Config, chain: str | None, overrides: dict[str, Any]) -> Resi
         source=config.path.name, policy=config.digest, chains=len(config.chains), models=len(config.models)
     )
     return model
-
-
-def _check_of(expectation: Expectation | None) -> Callable[[Reply], Reply] | None:
-    return None if expectation is None else expectation.check

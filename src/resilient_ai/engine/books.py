@@ -109,24 +109,26 @@ class Books:
         hop = step.hop
         usage = usage_of(ended)
         verdict = ended.verdict
-        status = (
-            verdict.status
-            if verdict is not None and verdict.status is not None
-            else ended.notes.get("status")
-        )
-        request_id = ended.notes.get("request_id")
+        price = hop.traits.price
+        status = request_id = None
+        if ended.notes:
+            status, request_id = ended.notes.get("status"), ended.notes.get("request_id")
+        kind = code = retry_after = None
+        if verdict is not None:
+            kind, code, retry_after = verdict.kind, verdict.code, verdict.retry_after
+            status = status if verdict.status is None else verdict.status
         attempt = Attempt(
             hop.name,
             hop.provider,
             step.n,
-            None if verdict is None else verdict.kind,
+            kind,
             now - step.started,
             self.waited,
             usage,
-            cost_of(step.hop.traits.price, usage),
+            None if price is None else cost_of(price, usage),
             status if isinstance(status, int) else None,
-            None if verdict is None else verdict.code,
-            None if verdict is None else verdict.retry_after,
+            code,
+            retry_after,
             None if request_id is None else identifier(request_id),
             what_next,
         )
@@ -190,10 +192,8 @@ class Books:
             self._emit(events.AlertRaised(now, hop.name, hop.provider, verdict.kind))
 
     def breaker_moved(self, hop: Hop, now: float) -> None:
-        """Passes on what the breaker of `hop` went through since it was last looked at."""
+        """Passes on what the breaker of `hop` went through since it was last looked at, if anything."""
         changes = hop.state.breaker.take_changes()
-        if not changes:
-            return
         hop.state.mirror.replay(changes)
         if self._emit is not None:
             for change in changes:

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from resilient_ai.messages import Reply, Request
     from resilient_ai.policies.breaker import Permit
 
+_NO_SLICE: Final[tuple[int, float, float]] = (-1, 0.0, 0.0)
+_ANSWERED: Final = Done(None)
 LEAST_ATTEMPT_SECONDS: Final = 0.005
 """A slice of time shorter than this is not worth a request."""
 _numbers: Final = itertools.count(1)
@@ -135,10 +137,11 @@ class Call:
         self._booked = False
         self._paused_at: float | None = None
         self._last_resort = False
-        self._asked: set[int] = set()
+        self._asked = 0
+        """The places of the models asked, a bit each."""
         self._least_context = 0
         self._tokens: int | None = None
-        self._slice: tuple[int, float, float] = (-1, 0.0, 0.0)
+        self._slice = _NO_SLICE
         """The last slice of time worked out: for which hop, at which instant, and its end."""
 
     @property
@@ -182,16 +185,19 @@ class Call:
         if self._purse is not None:
             self._purse.pay(hop, ended, now)
         if ended.error is None:
+            state = hop.state
             to_content = seconds if ended.first_content is None else ended.first_content
-            self._give_back(hop, step.permit, now, None, to_content)
-            hop.state.budget.refund(self._drawn)
-            hop.state.latency.record(seconds - ended.away, now)
+            state.breaker.settle(step.permit, "success", now, self._chance, seconds=to_content)
+            if state.breaker.changes:
+                self._books.breaker_moved(hop, now)
+            state.budget.refund(self._drawn)
+            state.latency.record(seconds - ended.away, now)
             self._record(step, ended, now, "answered")
             self._books.left(now, ended)
-            return Done(None)
+            return _ANSWERED
         if verdict is None:
             raise AssertionError("a failure without a verdict")
-        self._give_back(hop, step.permit, now, verdict, seconds)
+        self._blame(hop, step.permit, now, verdict, seconds)
         self._learn(hop, verdict, now)
         self._books.failed(hop, verdict, now)
         if self.committed:
@@ -247,7 +253,7 @@ class Call:
         if traits.context_tokens is not None and self._tokens is None:
             self._tokens = estimated_tokens(self.request)
         reason = self._misfit(hop)
-        if reason is None and not self._affords(hop, now):
+        if reason is None and self._purse is not None and not self._purse.affords(hop, now):
             reason = "cost_cap"
         if reason is not None:
             return Skip(hop.name, hop.provider, reason)
@@ -267,7 +273,11 @@ class Call:
 
     def _usable(self, hop: Hop, now: float) -> bool:
         """`hop` could be asked now, time aside."""
-        return self._misfit(hop) is None and hop.state.breaker.peek(now) is None and self._affords(hop, now)
+        return (
+            hop.state.breaker.peek(now) is None
+            and self._misfit(hop) is None
+            and (self._purse is None or self._purse.affords(hop, now))
+        )
 
     def _affords(self, hop: Hop, now: float) -> bool:
         """Another request to `hop` fits the cost caps."""
@@ -277,6 +287,8 @@ class Call:
         """Why `hop` may not take the request at all, or None."""
         if self._barred is not None and hop.index > 0:
             return self._barred
+        if not (hop.picky or self._least_context):
+            return None
         return misfit(hop.traits, self.request, self._tokens, self._least_context)
 
     def _somebody_behind(self, hop: Hop, now: float, sooner_than: float = float("inf")) -> bool:
@@ -299,7 +311,10 @@ class Call:
 
     def _until_less_reserve(self, behind: tuple[Hop, ...], now: float) -> float:
         configured = self._plan.reserve
-        reserve = sum(other.needs(configured) for other in behind if self._usable(other, now))
+        reserve = 0.0
+        for other in behind:
+            if self._usable(other, now):
+                reserve += other.needs(configured)
         if configured is None:
             # What all but the first would like may be more than their share. Each then gets the same part of its wish: were the sum
             # capped at every place anew, the models in the middle would find all of it kept for the last one.
@@ -348,14 +363,15 @@ class Call:
         if self._purse is not None and not self._purse.hold(hop, now):
             return self._next_after(hop, now, "cost_cap")
         permit = state.breaker.admit(now, anyway=self._last_resort)
-        self._books.breaker_moved(hop, now)
+        if state.breaker.changes:
+            self._books.breaker_moved(hop, now)
         if permit is None:
             if self._purse is not None:
                 self._purse.release(now)
             return self._next_after(hop, now, "circuit_open")
         self._booked = False
         self._n += 1
-        self._asked.add(hop.index)
+        self._asked |= 1 << hop.index
         step = Ask(hop, self._request, self._n, min(now + hop.timeouts.attempt, latest), permit, now)
         self._step = step
         self._books.asked(step)
@@ -377,7 +393,7 @@ class Call:
         open_hops = [
             hop
             for hop in plan.hops
-            if hop.index not in self._asked
+            if not self._asked >> hop.index & 1
             and self._misfit(hop) is None
             and hop.state.breaker.peek(now) is not None
         ]
@@ -518,22 +534,18 @@ class Call:
             # No hint, however long, may lame a model for the life of the process.
             hop.state.pace.hold(now + min(verdict.retry_after, self._plan.breaker.open_for_max))
 
-    def _give_back(
-        self, hop: Hop, permit: Permit, now: float, verdict: Verdict | None, seconds: float
-    ) -> None:
-        if verdict is None:
-            hop.state.breaker.settle(permit, "success", now, self._chance, seconds=seconds)
-        else:
-            hop.state.breaker.settle(
-                permit,
-                verdict.health,
-                now,
-                self._chance,
-                seconds=seconds,
-                alert=verdict.alert,
-                retry_after=verdict.retry_after,
-                reason=verdict.kind.value,
-            )
+    def _blame(self, hop: Hop, permit: Permit, now: float, verdict: Verdict, seconds: float) -> None:
+        """Gives a permit back with what a failure says of the model's health."""
+        hop.state.breaker.settle(
+            permit,
+            verdict.health,
+            now,
+            self._chance,
+            seconds=seconds,
+            alert=verdict.alert,
+            retry_after=verdict.retry_after,
+            reason=verdict.kind.value,
+        )
         self._books.breaker_moved(hop, now)
 
     def _record(self, step: Ask, ended: Ended, now: float, what_next: str) -> None:

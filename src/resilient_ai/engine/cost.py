@@ -30,8 +30,10 @@ def cost_of(price: Price | None, usage: Usage) -> float | None:
 def usage_of(ended: Ended) -> Usage:
     """Tokens of an attempt as far as they are known, also of one that failed or was cut."""
     usage = ended.reply.usage if ended.reply is not None else UNKNOWN_USAGE
+    if usage is not UNKNOWN_USAGE or not ended.notes:
+        return usage
     noted = ended.notes.get("usage")
-    return noted if usage is UNKNOWN_USAGE and isinstance(noted, Usage) else usage
+    return noted if isinstance(noted, Usage) else usage
 
 
 def estimated_cost(price: Price, input_tokens: int, max_tokens: int | None) -> float:

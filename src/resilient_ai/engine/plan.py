@@ -45,6 +45,7 @@ class Hop:
         name: The model's name, read once: what never changes is not asked again on every call.
         provider: Its provider.
         traits: Its traits.
+        picky: It may have to refuse a request, for its size or its data class.
     """
 
     index: int
@@ -54,11 +55,16 @@ class Hop:
     name: str = field(init=False)
     provider: str = field(init=False)
     traits: Traits = field(init=False)
+    picky: bool = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", self.model.name)
         object.__setattr__(self, "provider", self.model.provider)
-        object.__setattr__(self, "traits", self.model.traits)
+        traits = self.model.traits
+        object.__setattr__(self, "traits", traits)
+        object.__setattr__(
+            self, "picky", traits.context_tokens is not None or traits.data_classes is not None
+        )
 
     @property
     def label(self) -> str:

@@ -83,7 +83,9 @@ class FunctionModel(CalledFunction):
         Raises:
             Exception: What the function raises.
         """
-        value = await self._value(self._argument(request), scope)
+        argument = self._argument(request)
+        work = self._joined(argument, scope) if self._streaming else self._called(scope, argument)
+        value = await work
         if scope.blocking and scope.remaining() < 0 and isinstance(value, str | Reply):
             reply = self._reply(value)
             from dataclasses import replace
@@ -109,10 +111,8 @@ class FunctionModel(CalledFunction):
                 return message.text
         return request.messages[-1].text if request.messages else ""
 
-    async def _value(self, argument: object, scope: Scope) -> object:
-        """What the function returns; of a generator, its pieces joined."""
-        if not self._streaming:
-            return await self._called(scope, argument)
+    async def _joined(self, argument: object, scope: Scope) -> object:
+        """The pieces of a generator in one text."""
         pieces = self._begun(argument)
         if not self._asynchronous:
 

@@ -98,8 +98,10 @@ class Concurrency:
         while True:
             with self._lock:
                 if not self._line:
-                    # Never below none: a child forked in the middle of a call leaves a place that it has begun without.
-                    self.active = max(0, self.active - 1)
+                    if (
+                        self.active
+                    ):  # a child forked in the middle of a call leaves a place that it has begun without
+                        self.active -= 1
                     return
                 _, heir = self._line.popitem(last=False)
             if heir.wake():
@@ -123,20 +125,25 @@ class Concurrency:
 class Pace:
     """When one model may be asked next: its rates, and the wait the provider asked for. Thread safe."""
 
-    __slots__ = ("_lock", "_next_request", "_next_token", "_request_seconds", "_token_seconds", "held_until")
+    __slots__ = (
+        "_lock",
+        "_next_request",
+        "_next_token",
+        "_request_seconds",
+        "_token_seconds",
+        "counts",
+        "held_until",
+    )
 
     def __init__(self, limits: Limits) -> None:
         self._request_seconds = 60.0 / limits.requests_per_minute if limits.requests_per_minute else 0.0
         self._token_seconds = 60.0 / limits.tokens_per_minute if limits.tokens_per_minute else 0.0
         self._next_request = float("-inf")
         self._next_token = float("-inf")
+        self.counts = bool(self._request_seconds or self._token_seconds)
+        """A rate is set, so that every attempt has to ask."""
         self.held_until = float("-inf")
         self._lock = threading.RLock()
-
-    @property
-    def counts(self) -> bool:
-        """A rate is set, so that every attempt has to ask."""
-        return bool(self._request_seconds or self._token_seconds)
 
     def hold(self, until: float) -> None:
         """The provider asked for no request before `until`. Only ever extended."""

@@ -51,7 +51,8 @@ async def run(call: Call, driver: Driver, places: Concurrency, judge: Judge, che
     clock = driver.clock
     call.announce(clock.now(), clock.wall())
     try:
-        await enter(call, driver, places)
+        if not places.enter(None):
+            await enter(call, driver, places)
     except BaseException as error:
         _left(call, driver, error)
         raise

@@ -44,7 +44,6 @@ class ModelState:
         self.mirror.reset_lock()
         self.budget.reset_lock()
         self.pace.reset_lock()
-        self.latency.reset_lock()
 
 
 _states: weakref.WeakValueDictionary[tuple[object, ...], ModelState] = weakref.WeakValueDictionary()

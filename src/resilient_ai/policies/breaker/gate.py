@@ -46,12 +46,11 @@ class Change:
 class Gate:
     """The breaker of one model. Thread safe; shared by every chain that uses the model.
 
-    `changes` collects what happened until somebody outside the lock reads it with `take_changes`.
+    `changes` collects what happened until somebody outside the lock takes it with `take_changes`.
     """
 
     __slots__ = (
         "_breaks",
-        "_changes",
         "_closed_permit",
         "_consecutive",
         "_epoch",
@@ -61,6 +60,7 @@ class Gate:
         "_probe_serial",
         "_probes",
         "_window",
+        "changes",
         "options",
         "state",
     )
@@ -79,7 +79,7 @@ class Gate:
         self._good_probes = 0
         self._probe_serial = 0
         self._probes: dict[int, float] = {}
-        self._changes: list[Change] = []
+        self.changes: list[Change] = []
 
     def peek(self, now: float) -> float | None:
         """None if an attempt would be let through now, else seconds until it may be."""
@@ -135,35 +135,34 @@ class Gate:
             retry_after: How long the server asked to be left alone, in seconds.
             reason: The failure kind, for the change's record.
         """
+        slow = self.options.slow is not None and seconds > self.options.slow
         with self._lock:
             if permit.epoch != self._epoch:
+                return
+            if health == "success" and self.state == "closed":
+                self._consecutive = 0
+                self._window.add(now, good=not slow)
+                if slow:
+                    self._open_on_ratio(now, chance, None, "slow")
                 return
             if permit.probe:
                 self._probes.pop(permit.probe, None)
             if health == "neutral" or self.state in ("disabled", "forced-open"):
                 return
-            slow = self.options.slow is not None and seconds > self.options.slow
             if health == "failure":
                 self._count_failure(now, chance, alert=alert, retry_after=retry_after, reason=reason)
             elif self.state == "half-open":
                 self._count_good_probe()
-            elif self.state == "closed":
-                self._consecutive = 0
-                self._window.add(now, good=not slow)
-                if slow:
-                    self._open_on_ratio(now, chance, None, "slow")
             elif self.state == "open":
                 # A last resort answered: the model is back before its break is over.
                 self._move("half-open", "last resort answered")
                 self._count_good_probe()
 
     def take_changes(self) -> tuple[Change, ...]:
-        """The changes since the last call, in order; reads without the lock when there are none."""
-        if not self._changes:
-            return ()
+        """The changes since the last call, in order. Look at `changes` first: there are almost never any, and that needs no lock."""
         with self._lock:
-            changes = tuple(self._changes)
-            self._changes.clear()
+            changes = tuple(self.changes)
+            self.changes.clear()
             return changes
 
     def retry_after(self, now: float) -> float | None:
@@ -243,7 +242,7 @@ class Gate:
             self._window.clear()
             self._closed_permit = Permit(self._epoch)
         if old != new:
-            self._changes.append(Change(old, new, reason, open_for))
+            self.changes.append(Change(old, new, reason, open_for))
 
     def _drop_lost_probes(self, now: float) -> None:
         for serial in [serial for serial, lease in self._probes.items() if lease <= now]:

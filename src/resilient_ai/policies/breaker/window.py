@@ -22,15 +22,17 @@ class Window:
 
     def add(self, now: float, *, good: bool) -> None:
         """Counts one attempt that ended at `now`."""
-        slot = self._turn_to(now)
-        if good:
-            self._good[slot] += 1
-        else:
-            self._bad[slot] += 1
+        number = int(now // self._slice_seconds)
+        if number > self._current:
+            self._turn_to(number)
+        counts = self._good if good else self._bad
+        counts[self._current % SLICES] += 1
 
     def counts(self, now: float) -> tuple[int, int]:
         """Good and bad attempts of the window that ends at `now`."""
-        self._turn_to(now)
+        number = int(now // self._slice_seconds)
+        if number > self._current:
+            self._turn_to(number)
         return sum(self._good), sum(self._bad)
 
     def clear(self) -> None:
@@ -38,13 +40,10 @@ class Window:
         self._good = [0] * SLICES
         self._bad = [0] * SLICES
 
-    def _turn_to(self, now: float) -> int:
-        number = int(now // self._slice_seconds)
-        passed = number - self._current
-        if passed > 0:
-            for step in range(min(passed, SLICES)):
-                slot = (number - step) % SLICES
-                self._good[slot] = 0
-                self._bad[slot] = 0
-            self._current = number
-        return self._current % SLICES
+    def _turn_to(self, number: int) -> None:
+        """Empties the slices that began since the last look, up to `number`."""
+        for step in range(min(number - self._current, SLICES)):
+            slot = (number - step) % SLICES
+            self._good[slot] = 0
+            self._bad[slot] = 0
+        self._current = number
