@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from resilient_ai.adopt import hooks, transports
 from resilient_ai.adopt.policy import Policy, settings_of
 from resilient_ai.errors import ConfigError
-from resilient_ai.policies.retry import ATTEMPTS
 
 if TYPE_CHECKING:
     import os
@@ -140,10 +139,13 @@ def wrap(
         anybody.traits.server_address,
         {key: value for key, value in options.items() if value is not None},
     )
-    attempts = max(0, int(sdk.max_retries)) + 1 if stainless else ATTEMPTS
+    attempts = max(0, int(sdk.max_retries)) + 1 if stainless else transports.attempts_of(sdk)
     policy = Policy(settings, anybody, attempts=attempts)
     unwrap(client)
-    (hooks if stainless else transports).adopt(sdk, policy)
+    if stainless:
+        hooks.adopt(sdk, policy)
+    else:
+        transports.adopt(sdk, policy, attempts)
     return client
 
 

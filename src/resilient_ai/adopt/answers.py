@@ -33,9 +33,11 @@ def is_read(response: Any) -> bool:
     return True
 
 
-def response_of(request: Any, *, headers: Mapping[str, str], content: bytes, seconds: float) -> Any:
+def response_of(
+    request: Any, *, headers: Mapping[str, str], content: bytes, seconds: float, status: int = 200
+) -> Any:
     """A whole response, as if the provider had sent it."""
-    response = family_of(request).Response(200, headers=dict(headers), content=content, request=request)
+    response = family_of(request).Response(status, headers=dict(headers), content=content, request=request)
     response.elapsed = timedelta(seconds=seconds)
     return response
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, final
 
-from resilient_ai.adopt.answers import body_stream
+from resilient_ai.adopt.answers import body_stream, headers_of
+from resilient_ai.adopt.dialects import wants_usage
+from resilient_ai.messages import Reply
 from resilient_ai.runtime.blocking import drive
 
 if TYPE_CHECKING:
+    from resilient_ai.adopt.progress import Progress
     from resilient_ai.adopt.source import ProviderStream
-    from resilient_ai.models.wire import StreamEncoder
+    from resilient_ai.messages import JSON
+    from resilient_ai.models.wire import Codec, StreamEncoder
     from resilient_ai.runtime.session import Session
 
 
@@ -84,3 +88,37 @@ class Delivery:
     def __del__(self) -> None:
         if not self._session.ended:
             self._session.abandon()
+
+
+def handed_over(
+    session: Session,
+    at: Progress,
+    codec: Codec,
+    source: ProviderStream | None,
+    asked: Mapping[str, JSON],
+    final: Callable[[Exception], Exception],
+) -> tuple[Delivery, dict[str, str], Any]:
+    """What the SDK gets of a stream that has come to its first content.
+
+    Args:
+        session: The stream.
+        at: How far the call has come.
+        codec: The format the SDK reads.
+        source: The provider's own stream, where it gave one.
+        asked: The body of the request.
+        final: Turns what breaks the stream into what the caller meets.
+
+    Returns:
+        The bytes, the headers of an answer somebody else gives, and the provider's own response where it is the one that answers.
+    """
+    hop = at.call.hop
+    if at.on_primary and source is not None and not source.whole:
+        return Delivery(session, source, None, final), {}, source.response
+    if hop is None:
+        return Delivery(session, source, None, final), {}, None
+    encoder = codec.stream_encoder(model=hop.name, include_usage=wants_usage(codec, asked))
+    headers = headers_of(
+        Reply("", model=hop.name, provider=hop.provider), codec.stream_content_type, at.number
+    )
+    headers["x-resilient-attempts"] = str(at.call.attempts + 1)
+    return Delivery(session, source, encoder, final), headers, None

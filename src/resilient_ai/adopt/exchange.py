@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, final
 
 from resilient_ai.adopt.answers import bound, is_read
+from resilient_ai.adopt.reading import answer_in
 from resilient_ai.adopt.sdk import RAW_HEADER
 from resilient_ai.adopt.source import ProviderStream
-from resilient_ai.adopt.wire_faults import says_nothing, typed
+from resilient_ai.adopt.wire_faults import typed
 from resilient_ai.core.deadline import AttemptTimeout
 from resilient_ai.messages import Reply
-from resilient_ai.models.wire import Malformed, WireError
-from resilient_ai.models.wire.flags import flags_of
 
 if TYPE_CHECKING:
     from resilient_ai.adopt.primary import Primary
@@ -164,16 +162,7 @@ class Exchange:
                 await response.aread()
         if RAW_HEADER in response.request.headers and not response.content:
             return Reply("")  # asked for as it is, and taken for no answer by anybody
-        try:
-            reply = self.codec.decode_reply(response.content)
-            if scope is not None:
-                scope.notes["usage"] = reply.usage  # billed, whatever is found wrong with the answer
-            if says_nothing(reply):
-                raise Malformed("neither content nor a tool call")
-        except WireError as error:
-            raise typed(error, self.primary, response.headers) from None
-        flags = flags_of(self.at.call.request, reply, model=self.primary.name)
-        return replace(reply, provider=self.primary.provider, flags=flags)
+        return answer_in(response, self.codec, self.primary, self.at.call.request, scope)
 
     def read(self, response: Any) -> None:
         """Reads the body of a blocking response in the time the attempt has."""

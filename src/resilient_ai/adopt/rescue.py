@@ -9,14 +9,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, final
 
 from resilient_ai.adopt.answers import headers_of, response_of, streamed_response, unread
-from resilient_ai.adopt.delivery import Delivery
-from resilient_ai.adopt.dialects import wants_usage
+from resilient_ai.adopt.delivery import handed_over
 from resilient_ai.adopt.sdk import RAW_HEADER, READ_BY_CALLER
 from resilient_ai.adopt.wire_faults import sdk_error
 from resilient_ai.engine.endings import attach
 from resilient_ai.errors import AllModelsFailed
 from resilient_ai.history import outcome_of, remember
-from resilient_ai.messages import Reply
 from resilient_ai.models.wire.sse import looks_like_events
 from resilient_ai.runtime.orchestrate import go_on
 from resilient_ai.runtime.session import Session
@@ -25,7 +23,7 @@ if TYPE_CHECKING:
     from resilient_ai.adopt.exchange import Exchange
     from resilient_ai.adopt.policy import Chain, Policy
     from resilient_ai.engine.steps import Step
-    from resilient_ai.messages import JSON
+    from resilient_ai.messages import JSON, Reply
 
 
 @final
@@ -136,21 +134,13 @@ class Rescue:
 
     def _delivered(self, session: Session) -> Any:
         """The response whose body is what `session` brings."""
-        at, exchange = self._at, self._exchange
-        codec, hop, source = exchange.codec, at.call.hop, exchange.source
-        if codec is None:
+        exchange = self._exchange
+        if exchange.codec is None:
             raise AssertionError("a stream of no format")
-        headers: dict[str, str] = {}
-        like = encoder = None
-        if at.on_primary and source is not None and not source.whole:
-            like = source.response
-        elif hop is not None:
-            encoder = codec.stream_encoder(model=hop.name, include_usage=wants_usage(codec, self._body))
-            seen = Reply("", model=hop.name, provider=hop.provider)
-            headers = headers_of(seen, codec.stream_content_type, at.number)
-            headers["x-resilient-attempts"] = str(at.call.attempts + 1)
-        delivery = Delivery(session, source, encoder, self._final)
-        body = delivery.body(exchange.request, blocking=at.driver.blocking)
+        delivery, headers, like = handed_over(
+            session, self._at, exchange.codec, exchange.source, self._body, self._final
+        )
+        body = delivery.body(exchange.request, blocking=self._at.driver.blocking)
         return streamed_response(exchange.request, headers=headers, stream=body, like=like)
 
     async def _arguments(self) -> dict[str, Any]:

@@ -113,10 +113,8 @@ def says_nothing(reply: Reply) -> bool:
         return False
     if not isinstance(reply.raw, Mapping):
         return False
-    choices: Any = cast("Mapping[str, Any]", reply.raw).get("choices") or ()
-    return bool(choices) and all(_without_content(choice) for choice in choices)
-
-
-def _without_content(choice: Any) -> bool:
-    message = choice.get("message")
-    return not message or message.get("content") is None
+    raw = cast("Mapping[str, Any]", reply.raw)
+    messages = [choice.get("message") for choice in raw.get("choices") or ()]  # OpenAI's chat
+    if "message" in raw:
+        messages.append(raw["message"])  # Ollama's and Cohere's
+    return bool(messages) and not any(message and message.get("content") is not None for message in messages)

@@ -9,19 +9,21 @@ from typing import ClassVar, Final, Literal, Protocol, TypeAlias
 from resilient_ai.messages import JSON
 from resilient_ai.testing.fault_server.dialects.answer import Answer, Event, Framing, JsonObject
 from resilient_ai.testing.fault_server.dialects.anthropic import Anthropic
+from resilient_ai.testing.fault_server.dialects.cohere import Cohere
 from resilient_ai.testing.fault_server.dialects.gemini import Gemini
 from resilient_ai.testing.fault_server.dialects.meaning import Meaning
 from resilient_ai.testing.fault_server.dialects.ollama import Ollama
 from resilient_ai.testing.fault_server.dialects.openai_chat import OpenAIChat
 from resilient_ai.testing.fault_server.dialects.openai_responses import OpenAIResponses
 
-DialectName: TypeAlias = Literal["openai", "anthropic", "gemini", "ollama"]
+DialectName: TypeAlias = Literal["openai", "anthropic", "gemini", "ollama", "cohere"]
 
 BASE_PATHS: Final[Mapping[DialectName, str]] = {
     "openai": "/openai/v1",
     "anthropic": "/anthropic",
     "gemini": "/gemini",
     "ollama": "/ollama",
+    "cohere": "/cohere",
 }
 """What stands between the fault and the path a client adds by itself."""
 
@@ -69,12 +71,14 @@ OPENAI_RESPONSES: Final[Dialect] = OpenAIResponses()
 ANTHROPIC: Final[Dialect] = Anthropic()
 GEMINI: Final[Dialect] = Gemini()
 OLLAMA: Final[Dialect] = Ollama()
+COHERE: Final[Dialect] = Cohere()
 
 _ROUTES: Final[Mapping[str, Dialect]] = {
     "/chat/completions": OPENAI_CHAT,
     "/responses": OPENAI_RESPONSES,
     "/messages": ANTHROPIC,
     "/api/chat": OLLAMA,
+    "/v2/chat": COHERE,
 }
 
 

@@ -1,0 +1,42 @@
+"""Whether a whole response with a good status holds an answer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from resilient_ai.adopt.wire_faults import says_nothing, typed
+from resilient_ai.models.wire import Malformed, WireError
+from resilient_ai.models.wire.flags import flags_of
+
+if TYPE_CHECKING:
+    from resilient_ai.adopt.primary import Primary
+    from resilient_ai.core.model import Scope
+    from resilient_ai.messages import Reply, Request
+    from resilient_ai.models.wire import Codec
+
+
+def answer_in(
+    response: Any, codec: Codec, primary: Primary, request: Request, scope: Scope | None
+) -> Reply:
+    """The answer in `response`, which has been read.
+
+    Args:
+        response: What the provider sent.
+        codec: Its format.
+        primary: The model that was asked.
+        request: What it was asked.
+        scope: The attempt's, where one is under way: its notes learn of the tokens.
+
+    Raises:
+        ModelError: There is none in it.
+    """
+    try:
+        reply = codec.decode_reply(response.content)
+        if scope is not None:
+            scope.notes["usage"] = reply.usage  # billed, whatever is found wrong with the answer
+        if says_nothing(reply):
+            raise Malformed("neither content nor a tool call")
+    except WireError as error:
+        raise typed(error, primary, response.headers) from None
+    return replace(reply, provider=primary.provider, flags=flags_of(request, reply, model=primary.name))

@@ -1,0 +1,222 @@
+"""Who answered, for SDKs that keep nothing of the response in what they make of it.
+
+A *door* is an object of such an SDK whose methods callers call (`client.chat`, `client.models`). While one of its methods runs, a visit is
+open in the context, and every request that ends inside it notes its outcome there. What the method returns is remembered with it, what it
+raises gets it attached. So an outcome belongs to a method call, never to whatever ran last in the context.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
+from contextvars import ContextVar
+from functools import wraps
+from types import AsyncGeneratorType, GeneratorType
+from typing import Any, Final, TypeAlias, final
+
+from resilient_ai.adopt.held import package_of
+from resilient_ai.engine.endings import attach
+from resilient_ai.history import outcome_of, remember
+from resilient_ai.messages import Outcome
+
+Noted: TypeAlias = "Outcome | Callable[[], Outcome | None] | None"
+
+DOORS: Final[dict[str, tuple[str, ...]]] = {
+    "mistralai": ("chat", "agents", "fim", "embeddings", "beta.conversations"),
+    "google": ("models", "aio.models"),
+    "cohere": ("", "v2", "with_raw_response"),
+    "ollama": ("",),
+}
+"""By package, where the doors are below the client; the empty path is the client itself."""
+
+_BASE: Final = "_resilient_door_of"
+
+
+@final
+class Visit:
+    """One call of a method of a door. `outer` is the one it was made from."""
+
+    __slots__ = ("noted", "outer")
+
+    def __init__(self, outer: Visit | None) -> None:
+        self.outer = outer
+        self.noted: Noted = None
+
+    def note(self, outcome: Noted) -> None:
+        """A request of this call ended with `outcome`; the last one counts."""
+        visit: Visit | None = self
+        while visit is not None:
+            visit.noted = outcome
+            visit = visit.outer
+
+    def outcome(self) -> Outcome | None:
+        """How the call went, as far as it is known."""
+        return self.noted() if callable(self.noted) else self.noted
+
+
+_VISIT: Final[ContextVar[Visit | None]] = ContextVar("resilient_ai.adopt.visit", default=None)
+
+
+def note(outcome: Noted) -> None:
+    """Tells the visit that is open, if there is one, how a request of it ended."""
+    visit = _VISIT.get()
+    if visit is not None:
+        visit.note(outcome)
+
+
+def open_doors(sdk: Any) -> Callable[[], None]:
+    """Has the doors of `sdk` remember outcomes, and returns what undoes it."""
+    undo: list[Callable[[], None]] = []
+    for path in DOORS.get(package_of(sdk), ()):
+        door: Any = sdk
+        for name in filter(None, path.split(".")):
+            door = getattr(door, name, None)
+        if door is not None and hasattr(door, "__dict__") and not _is_open(door):
+            undo.append(_open(door))
+
+    def close() -> None:
+        for one in undo:
+            one()
+
+    return close
+
+
+def _is_open(door: Any) -> bool:
+    return _BASE in vars(door.__class__)
+
+
+def _open(door: Any) -> Callable[[], None]:
+    base: Any = door.__class__
+    own: dict[str, Any] = vars(door)
+    methods = _methods(base)
+    # Methods that the SDK, or an instrumentation, put on the object itself would hide those of the class.
+    hidden = {name: value for name, value in own.items() if name in methods and callable(value)}
+    own.update((name, visited(value)) for name, value in hidden.items())
+    door.__class__ = type(
+        base.__name__,
+        (base,),
+        {
+            "__module__": base.__module__,
+            "__qualname__": base.__qualname__,
+            "__doc__": base.__doc__,
+            _BASE: base,
+            **methods,
+        },
+    )
+
+    def close() -> None:
+        own.update(hidden)
+        door.__class__ = base
+
+    return close
+
+
+def visited(method: Callable[..., Any]) -> Callable[..., Any]:
+    """`method`, each call of it a visit. Of the same kind: a function, a coroutine function, a generator function or an asynchronous one."""
+    if inspect.isasyncgenfunction(method):
+
+        @wraps(method)
+        async def items(*given: Any, **named: Any) -> AsyncIterator[Any]:
+            async for item in _aitems(method(*given, **named), Visit(_VISIT.get())):
+                yield item
+
+        return items
+    if inspect.iscoroutinefunction(method):
+
+        @wraps(method)
+        async def call(*given: Any, **named: Any) -> Any:
+            visit = Visit(_VISIT.get())
+            token = _VISIT.set(visit)
+            try:
+                result = await method(*given, **named)
+            except Exception as error:
+                _told(error, visit)
+                raise
+            finally:
+                _VISIT.reset(token)
+            return _remembered(result, visit)
+
+        return call
+
+    @wraps(method)
+    def plain(*given: Any, **named: Any) -> Any:
+        visit = Visit(_VISIT.get())
+        token = _VISIT.set(visit)
+        try:
+            result = method(*given, **named)
+        except Exception as error:
+            _told(error, visit)
+            raise
+        finally:
+            _VISIT.reset(token)
+        return _remembered(result, visit)
+
+    return plain
+
+
+def _methods(base: type) -> dict[str, Any]:
+    """The public methods of a door, in the SDK's own code."""
+    found: dict[str, Any] = {}
+    package = base.__module__.partition(".")[0]
+    for each in reversed(base.__mro__):
+        if each.__module__.partition(".")[0] == package:
+            found.update(
+                (name, visited(value))
+                for name, value in vars(each).items()
+                if inspect.isfunction(value) and not name.startswith("_")
+            )
+    return found
+
+
+def _remembered(result: Any, visit: Visit) -> Any:
+    """What the caller gets: `result`, or a generator of the same kind that goes on with the visit at every step."""
+    kind = result.__class__
+    if kind is GeneratorType:
+        result = _items(result, visit)
+    elif kind is AsyncGeneratorType:
+        result = _aitems(result, visit)
+    remember(result, visit.outcome)
+    return result
+
+
+def _told(error: Exception, visit: Visit) -> None:
+    if outcome_of(error) is None:
+        outcome = visit.outcome()
+        if outcome is not None:
+            attach(error, outcome, note=True)
+
+
+def _items(source: Generator[Any, None, None], visit: Visit) -> Generator[Any, None, None]:
+    try:
+        while True:
+            token = _VISIT.set(visit)
+            try:
+                item = next(source)
+            except StopIteration:
+                return
+            except Exception as error:
+                _told(error, visit)
+                raise
+            finally:
+                _VISIT.reset(token)
+            yield item
+    finally:
+        source.close()
+
+
+async def _aitems(source: AsyncGenerator[Any, None], visit: Visit) -> AsyncGenerator[Any, None]:
+    try:
+        while True:
+            token = _VISIT.set(visit)
+            try:
+                item = await anext(source)
+            except StopAsyncIteration:
+                return
+            except Exception as error:
+                _told(error, visit)
+                raise
+            finally:
+                _VISIT.reset(token)
+            yield item
+    finally:
+        await source.aclose()
