@@ -38,7 +38,7 @@ def _never() -> bool:
 def _check(client: Any) -> None:
     options = client._http_options  # noqa: SLF001 - there is no other way to it
     ready = client._async_httpx_client  # noqa: SLF001 - as above
-    taken = set() if ready is None else _parameters(type(ready))
+    taken = _parameters(ready)
     alien = sorted(set(options.async_client_args or {}) - taken)
     if ready is not None and options.aiohttp_client is None and not alien:
         return
@@ -56,7 +56,8 @@ def _check(client: Any) -> None:
     )
 
 
-def _parameters(kind: type) -> set[str]:
+def _parameters(client: Any) -> set[str]:
+    kind: Any = client.__class__
     return {
         name for base in kind.__mro__ if base is not object for name in inspect.signature(base).parameters
     }

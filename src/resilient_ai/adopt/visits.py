@@ -87,7 +87,7 @@ def _is_open(door: Any) -> bool:
 
 def _open(door: Any) -> Callable[[], None]:
     base: Any = door.__class__
-    own: dict[str, Any] = vars(door)
+    own: dict[str, Any] = door.__dict__
     methods = _methods(base)
     # Methods that the SDK, or an instrumentation, put on the object itself would hide those of the class.
     hidden = {name: value for name, value in own.items() if name in methods and callable(value)}
