@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from typing import Any, Final
+from typing import Any, Final, Self, cast, final
 
 from resilient_ai.messages import Outcome
 
@@ -14,6 +14,31 @@ _known: Final[dict[int, tuple[weakref.ref[object], Outcome | Callable[[], Outcom
 
 _HELD_STREAM: Final = "_raw_stream"
 """Where the `.stream()` helpers of openai and anthropic keep the stream they read."""
+
+
+@final
+class OutcomeHeader(str):
+    """A header that knows how the call went, for answers that are plain dictionaries, which nothing else can be tied to.
+
+    A copy that was serialised is a plain string.
+    """
+
+    __slots__ = ("_outcome",)
+
+    _outcome: Callable[[], Outcome | None]
+
+    def __new__(cls, text: str, outcome: Callable[[], Outcome | None]) -> Self:
+        """A header of the value `text`; `outcome` is called when it is asked for."""
+        header = super().__new__(cls, text)
+        header._outcome = outcome
+        return header
+
+    def outcome(self) -> Outcome | None:
+        """How the call went, as far as it is known."""
+        return self._outcome()
+
+    def __reduce__(self) -> tuple[type[str], tuple[str]]:
+        return str, (str(self),)
 
 
 def outcome_of(result: object) -> Outcome | None:
@@ -31,6 +56,17 @@ def outcome_of(result: object) -> Outcome | None:
         outcome = getattr(result, name, None)
         if isinstance(outcome, Outcome):
             return outcome
+    return _in_metadata(cast("Mapping[str, Any]", result)) if isinstance(result, dict) else None
+
+
+def _in_metadata(answer: Mapping[str, Any]) -> Outcome | None:
+    """What stands among the headers of an answer of boto3."""
+    metadata = answer.get("ResponseMetadata")
+    headers = cast("Mapping[str, Any]", metadata).get("HTTPHeaders") if isinstance(metadata, dict) else None
+    if isinstance(headers, dict):
+        for value in cast("Mapping[str, Any]", headers).values():
+            if isinstance(value, OutcomeHeader):
+                return value.outcome()
     return None
 
 

@@ -7,9 +7,10 @@ breaker and the fallback of the policy. Whoever answers, the SDK makes its own o
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from resilient_ai.adopt import hooks, transports
+from resilient_ai.adopt import boto, hooks, transports
 from resilient_ai.adopt.policy import Policy, settings_of
 from resilient_ai.errors import ConfigError
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     import os
 
     from resilient_ai.adopt.own import OwnPrice
+    from resilient_ai.adopt.primary import Primary
     from resilient_ai.core.clock import Clock, Random
     from resilient_ai.core.events import Observer
     from resilient_ai.core.model import Model
@@ -69,8 +71,8 @@ def wrap(
     while calls of the client are under way.
 
     Args:
-        client: A client of openai (Azure's too), anthropic, groq or together, blocking or asynchronous; or any object that sends by an
-            httpx or httpx2 client it holds (mistralai, google-genai, cohere, ollama). Of the latter `outcome_of` knows failures only.
+        client: A client of openai (Azure's too), anthropic, groq or together, blocking or asynchronous; boto3's of bedrock-runtime; or any
+            object that sends by an httpx or httpx2 client it holds (mistralai, google-genai, cohere, ollama).
         fallback: Who answers, in order, when the client's own provider does not.
         deadline: Seconds a call may take, over all attempts, pauses and models. None sets no deadline: the client's own timeouts stand.
         retry: How often the provider is asked again; None takes the client's own `max_retries`, or the default where it has none.
@@ -100,15 +102,8 @@ def wrap(
         ConfigError: `client` cannot be adopted, the policies contradict each other, or a cap cannot be kept because what something costs is
             unknown; of a model the client names for the first time, its call raises that, before anything is sent.
     """
-    stainless = hooks.fits(client)
-    clients = [] if stainless else list(transports.http_clients(client))
-    if not stainless and not clients:
-        raise ConfigError(
-            f"A {type(client).__module__}.{type(client).__qualname__} cannot be wrapped. Clients of openai (AzureOpenAI too), anthropic, groq "
-            "and together can, and every object that sends by an httpx or httpx2 client it holds (mistralai, google-genai, cohere, ollama). "
-            "For anything else decorate the function that calls it with @resilient, or put that function in a chain.",
-            key="client",
-        )
+    sdk: Any = client
+    way = _way_of(sdk)
     options: dict[str, Any] = {
         "deadline": deadline,
         "reserve": reserve,
@@ -130,8 +125,7 @@ def wrap(
         "clock": clock,
         "chance": chance,
     }
-    sdk: Any = client
-    anybody = hooks.primary_of(sdk, "any", "any") if stainless else transports.primary_of(sdk, clients[0])
+    anybody, attempts = way.primary(), way.attempts()
     settings = settings_of(
         fallback,
         chain,
@@ -139,19 +133,18 @@ def wrap(
         anybody.traits.server_address,
         {key: value for key, value in options.items() if value is not None},
     )
-    attempts = max(0, int(sdk.max_retries)) + 1 if stainless else transports.attempts_of(sdk)
     policy = Policy(settings, anybody, attempts=attempts)
     unwrap(client)
-    if stainless:
-        hooks.adopt(sdk, policy)
-    else:
-        transports.adopt(sdk, policy, attempts)
+    way.adopt(policy, attempts)
     return client
 
 
 def unwrap(client: ClientT) -> ClientT:
     """Gives `client` back its own behaviour, and returns it. Does nothing to a client that is not wrapped."""
-    if hooks.POLICY in vars(type(client)):
+    if boto.is_boto(client):
+        if boto.POLICY in vars(type(client)):
+            boto.release(client)
+    elif hooks.POLICY in vars(type(client)):
         hooks.release(client)
     elif not hooks.fits(client):
         transports.release(client)
@@ -170,3 +163,42 @@ def policy_of(client: object) -> Policy:
             f"This {type(client).__qualname__} is not wrapped; call wrap(client) first.", key="client"
         )
     return policy
+
+
+class _Way(NamedTuple):
+    """How one kind of client is adopted."""
+
+    primary: Callable[[], Primary]
+    attempts: Callable[[], int]
+    adopt: Callable[[Policy, int], None]
+
+
+def _way_of(sdk: Any) -> _Way:
+    """The way in to `sdk`.
+
+    Raises:
+        ConfigError: There is none.
+    """
+    if hooks.fits(sdk):
+
+        def adopt(policy: Policy, attempts: int) -> None:  # noqa: ARG001 - the SDK tells them itself, call by call
+            hooks.adopt(sdk, policy)
+
+        return _Way(
+            lambda: hooks.primary_of(sdk, "any", "any"), lambda: max(0, int(sdk.max_retries)) + 1, adopt
+        )
+    if boto.is_boto(sdk):
+        boto.check(sdk)
+        return _Way(partial(boto.primary_of, sdk), partial(boto.attempts_of, sdk), partial(boto.adopt, sdk))
+    for http in transports.http_clients(sdk):
+        return _Way(
+            partial(transports.primary_of, sdk, http),
+            partial(transports.attempts_of, sdk),
+            partial(transports.adopt, sdk),
+        )
+    raise ConfigError(
+        f"A {type(sdk).__module__}.{type(sdk).__qualname__} cannot be wrapped. Clients of openai (AzureOpenAI too), anthropic, groq and together "
+        "can, boto3's of bedrock-runtime, and every object that sends by an httpx or httpx2 client it holds (mistralai, google-genai, cohere, "
+        "ollama). For anything else decorate the function that calls it with @resilient, or put that function in a chain.",
+        key="client",
+    )

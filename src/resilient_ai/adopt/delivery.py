@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, final
 
 from resilient_ai.adopt.answers import body_stream, headers_of
@@ -53,6 +53,16 @@ class Delivery:
                 request, lambda: drive(self.next()), lambda: drive(session.close()), blocking=True
             )
         return body_stream(request, self.next, session.close, blocking=False)
+
+    def pieces(self) -> Iterator[bytes]:
+        """The bytes as they come, for a blocking reader."""
+        while (piece := drive(self.next())) is not None:
+            if piece:
+                yield piece
+
+    def close(self) -> None:
+        """Ends the stream, for a blocking reader."""
+        drive(self._session.close())
 
     async def next(self) -> bytes | None:
         """The next bytes, perhaps none; None at the end.

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Final, cast
+from urllib.parse import unquote
 
 if TYPE_CHECKING:
     from resilient_ai.messages import JSON
@@ -22,6 +23,7 @@ _PATHS: Final[tuple[tuple[re.Pattern[str], str, str], ...]] = (
     (re.compile(r".*models/[^/]+:(?:stream)?generateContent", re.IGNORECASE), "gemini", "Gemini"),
     (re.compile(r"(?:.*/)?api/chat"), "ollama", "Ollama"),
     (re.compile(r"(?:.*/)?v2/chat"), "cohere", "Cohere"),
+    (re.compile(r"(?:.*/)?model/[^/]+/converse(?:-stream)?"), "bedrock", "Bedrock"),
 )
 """The path of a POST below the client's base URL, whole; the codec's module and class."""
 
@@ -49,12 +51,14 @@ def codec_of(method: str, path: str) -> Codec | None:
 
 
 def model_in(codec: Codec, path: str, body: Mapping[str, JSON]) -> str:
-    """The model a request names: in its body, or, as Google's does, in its path."""
+    """The model a request names: in its body, or, as Google's and Bedrock's do, in its path."""
     named = body.get("model")
     if isinstance(named, str) and named:
         return named
     if codec.format == "gemini":
         return path.partition("?")[0].rpartition("/")[2].partition(":")[0]
+    if codec.format == "bedrock":
+        return unquote(path.strip("/").split("/")[-2])
     return "unnamed"
 
 

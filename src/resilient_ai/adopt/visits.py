@@ -111,8 +111,16 @@ def _open(door: Any) -> Callable[[], None]:
     return close
 
 
-def visited(method: Callable[..., Any]) -> Callable[..., Any]:
-    """`method`, each call of it a visit. Of the same kind: a function, a coroutine function, a generator function or an asynchronous one."""
+def visited(
+    method: Callable[..., Any], *, keep: Callable[[Any, Visit], Any] | None = None
+) -> Callable[..., Any]:
+    """`method`, each call of it a visit. Of the same kind: a function, a coroutine function, a generator function or an asynchronous one.
+
+    Args:
+        method: What is called.
+        keep: Makes what a call returned remember its visit, and returns it; None does that by its identity.
+    """
+    keep = keep or _remembered
     if inspect.isasyncgenfunction(method):
 
         @wraps(method)
@@ -134,7 +142,7 @@ def visited(method: Callable[..., Any]) -> Callable[..., Any]:
                 raise
             finally:
                 _VISIT.reset(token)
-            return _remembered(result, visit)
+            return keep(result, visit)
 
         return call
 
@@ -149,7 +157,7 @@ def visited(method: Callable[..., Any]) -> Callable[..., Any]:
             raise
         finally:
             _VISIT.reset(token)
-        return _remembered(result, visit)
+        return keep(result, visit)
 
     return plain
 

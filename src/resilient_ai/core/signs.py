@@ -283,6 +283,8 @@ FINISHES: Final[Mapping[str, FailureKind]] = {
     "model_armor": _Kind.CONTENT_FILTERED,
     "model_context_window_exceeded": _Kind.CONTEXT_OVERFLOW,
     "malformed_function_call": _Kind.INVALID_OUTPUT,
+    "malformed_model_output": _Kind.INVALID_OUTPUT,
+    "malformed_tool_use": _Kind.INVALID_OUTPUT,
     "unexpected_tool_call": _Kind.INVALID_OUTPUT,
     "too_many_tool_calls": _Kind.INVALID_OUTPUT,
     "missing_thought_signature": _Kind.INVALID_OUTPUT,

@@ -128,12 +128,12 @@ class Codec(Protocol):
 
     @property
     def format(self) -> str:
-        """Its name: `openai-chat`, `openai-responses`, `anthropic`, `gemini`, `ollama`, `cohere`."""
+        """Its name: `openai-chat`, `openai-responses`, `anthropic`, `gemini`, `ollama`, `cohere`, `bedrock`."""
         ...
 
     @property
     def stream_content_type(self) -> str:
-        """`text/event-stream` or `application/x-ndjson`."""
+        """`text/event-stream`, `application/x-ndjson` or `application/vnd.amazon.eventstream`."""
         ...
 
     def path(self, model: str, *, stream: bool) -> str:

@@ -15,6 +15,11 @@ from resilient_ai.testing.fault_server.request import Request
 
 _BLOCK_BYTES: Final = 65_536
 _SETTLE_SECONDS: Final = 0.05
+_CONTENT_TYPES: Final = {
+    Framing.SSE: "text/event-stream; charset=utf-8",
+    Framing.NDJSON: "application/x-ndjson",
+    Framing.FRAMES: "application/vnd.amazon.eventstream",
+}
 """A pause before RST, in which the client reads what came before it: RST may destroy what is unread."""
 
 
@@ -109,11 +114,12 @@ class Exchange:
         """What the answer should be labelled as."""
         if not self.streaming:
             return "application/json"
-        sse = self.dialect.framing is Framing.SSE
-        return "text/event-stream; charset=utf-8" if sse else "application/x-ndjson"
+        return _CONTENT_TYPES[self.dialect.framing]
 
     def comment(self, text: str) -> bytes:
-        """Bytes a stream may carry that mean nothing: an SSE comment, or an empty line."""
+        """Bytes a stream may carry that mean nothing: an SSE comment, an empty line, an event nobody knows."""
+        if self.dialect.framing is Framing.FRAMES:
+            return self.frame(Event(Part.PING, {}, name="ping"))
         if self.dialect.framing is Framing.NDJSON:
             return self.dialect.eol
         return b": " + text.encode() + self.dialect.eol * 2

@@ -1,4 +1,4 @@
-"""Broken and odd answers of Anthropic, Gemini, Ollama and Cohere: read rightly, or refused with an error of this package."""
+"""Broken and odd answers of Anthropic, Gemini, Ollama, Cohere and Bedrock: read rightly, or refused with an error of this package."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from resilient_ai.core.failure import FailureKind
 from resilient_ai.messages import JSON, Reply, ToolCall
 from resilient_ai.models.wire import Codec, Malformed, ReportedError, Truncated, WireError
 from resilient_ai.models.wire.anthropic import Anthropic
+from resilient_ai.models.wire.bedrock import Bedrock
+from resilient_ai.models.wire.bedrock.frames import write_frame
 from resilient_ai.models.wire.cohere import Cohere
 from resilient_ai.models.wire.framing import MAX_EVENT_BYTES, MAX_LINE_BYTES
 from resilient_ai.models.wire.gemini import Gemini
@@ -24,7 +26,8 @@ ANTHROPIC = Anthropic()
 GEMINI = Gemini()
 OLLAMA = Ollama()
 COHERE = Cohere()
-CODECS: list[Codec] = [ANTHROPIC, GEMINI, OLLAMA, COHERE]
+BEDROCK = Bedrock()
+CODECS: list[Codec] = [ANTHROPIC, GEMINI, OLLAMA, COHERE, BEDROCK]
 
 
 def read(codec: Codec, body: bytes) -> tuple[Reply, WireError | None]:
@@ -131,13 +134,44 @@ def cohere_end(reason: JSON = "COMPLETE", **fields: JSON) -> bytes:
     )
 
 
+def frame(name: str, **fields: JSON) -> bytes:
+    """One event of Bedrock's."""
+    return write_frame({":event-type": name, ":message-type": "event"}, json.dumps(fields).encode())
+
+
+def failing_frame(name: str, **fields: JSON) -> bytes:
+    """One exception of Bedrock's."""
+    return write_frame({":exception-type": name, ":message-type": "exception"}, json.dumps(fields).encode())
+
+
+BEDROCK_START: list[tuple[str, dict[str, JSON]]] = [
+    ("messageStart", {"role": "assistant"}),
+    ("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"text": "Hel"}}),
+    ("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"text": "lo"}}),
+]
+BEDROCK_END: list[tuple[str, dict[str, JSON]]] = [
+    ("contentBlockStop", {"contentBlockIndex": 0}),
+    ("messageStop", {"stopReason": "end_turn"}),
+    (
+        "metadata",
+        {"usage": {"inputTokens": 3, "outputTokens": 2, "totalTokens": 5}, "metrics": {"latencyMs": 1}},
+    ),
+]
+
+
+def frames(events: list[tuple[str, dict[str, JSON]]]) -> bytes:
+    return b"".join(frame(name, **fields) for name, fields in events)
+
+
 WHOLE: dict[str, bytes] = {
+    "bedrock": frames(BEDROCK_START + BEDROCK_END),
     "cohere": COHERE_START + COHERE_TEXT + cohere_end(),
     "anthropic": START + TEXT + END,
     "gemini": HEL + LO,
     "ollama": line("Hel") + line("lo") + LAST,
 }
 HALF: dict[str, bytes] = {
+    "bedrock": frames(BEDROCK_START),
     "anthropic": START + TEXT,
     "cohere": COHERE_START + COHERE_TEXT,
     "gemini": HEL,
@@ -171,6 +205,15 @@ HALF: dict[str, bytes] = {
         (GEMINI, b'{"candidates": [{"content": {"parts": [{"text": 5}]}}]}'),
         (GEMINI, b'{"candidates": [{"content": {"parts": [{"functionCall": []}]}}]}'),
         (GEMINI, b'{"candidates": [{"finishReason": 5}]}'),
+        (BEDROCK, b'{"output": null, "stopReason": "end_turn"}'),
+        (BEDROCK, b'{"output": {}}'),
+        (BEDROCK, b'{"output": {"message": {}}}'),
+        (BEDROCK, b'{"output": {"message": {"content": {}}}}'),
+        (BEDROCK, b'{"output": {"message": {"content": [{}]}}}'),
+        (BEDROCK, b'{"output": {"message": {"content": [{"text": 5}]}}}'),
+        (BEDROCK, b'{"output": {"message": {"content": [{"toolUse": []}]}}}'),
+        (BEDROCK, b'{"output": {"message": {"content": [{"toolUse": {"name": 5}}]}}}'),
+        (BEDROCK, b'{"output": {"message": {"content": []}}, "stopReason": 5}'),
         (COHERE, b'{"message": null, "finish_reason": "COMPLETE"}'),
         (COHERE, b'{"message": {}, "finish_reason": "COMPLETE"}'),
         (COHERE, b'{"message": [], "finish_reason": "COMPLETE"}'),
@@ -204,7 +247,7 @@ def test_junk_in_a_stream_is_refused_and_what_came_is_kept(codec: Codec, junk: b
     if codec is OLLAMA:
         junk = junk.removeprefix(b"data: ")
     text = refused(codec, HALF[codec.format] + junk + b"x", Malformed)
-    assert text == ("Hello" if codec in (ANTHROPIC, COHERE) else "Hel")
+    assert text == ("Hello" if codec in (ANTHROPIC, COHERE, BEDROCK) else "Hel")
 
 
 @pytest.mark.parametrize("codec", CODECS)
@@ -267,9 +310,17 @@ def test_a_field_of_any_type_in_any_place_raises_only_errors_of_the_wire(
         "gemini": json.loads(GEMINI.encode_reply(FULL, model="m")),
         "ollama": json.loads(OLLAMA.encode_reply(FULL, model="m")),
         "cohere": json.loads(COHERE.encode_reply(FULL, model="m")),
+        "bedrock": json.loads(BEDROCK.encode_reply(FULL, model="m")),
     }
     with contextlib.suppress(WireError):
         codec.decode_reply(json.dumps(changed(whole[codec.format], choice, fresh)).encode())
+    if codec is BEDROCK:
+        events = BEDROCK_START + BEDROCK_END
+        place = choice.draw(st.integers(0, len(events) - 1))
+        name, fields = events[place]
+        odd = write_frame({":event-type": name}, json.dumps(changed(fields, choice, fresh)).encode())
+        read(codec, frames(events[:place]) + odd + frames(events[place + 1 :]))
+        return
     lines = [
         each for each in WHOLE[codec.format].replace(b"data: ", b"").splitlines() if each.startswith(b"{")
     ]
@@ -548,3 +599,80 @@ def test_what_was_billed_counts_where_nothing_else_was_counted() -> None:
     )
     counts = good(COHERE, body).usage
     assert (counts.input_tokens, counts.output_tokens) == (7, 5)
+
+
+# Bedrock.
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        frame("contentBlockDelta", contentBlockIndex=0),
+        frame("contentBlockDelta", contentBlockIndex="0", delta={"text": "x"}),
+        frame("contentBlockDelta", contentBlockIndex=0, delta={"text": 5}),
+        frame("contentBlockDelta", contentBlockIndex=0, delta={"toolUse": {"input": "{"}}),
+        frame("contentBlockStop"),
+        frame("messageStop", stopReason=5),
+        write_frame({":event-type": "messageStop"}, b'{"stopReason": "end'),
+    ],
+)
+def test_frames_out_of_place_are_refused(body: bytes) -> None:
+    refused(BEDROCK, body, Malformed)
+
+
+def test_a_message_of_bedrock_that_said_why_it_stopped_is_whole_without_its_counts() -> None:
+    assert good(BEDROCK, frames(BEDROCK_START + BEDROCK_END[:-1])).text == "Hello"
+    assert refused(BEDROCK, frames(BEDROCK_START + BEDROCK_END[-1:]), Truncated) == "Hello"
+
+
+def test_one_wrong_bit_anywhere_in_a_frame_is_seen() -> None:
+    body = WHOLE["bedrock"]
+    for place in range(0, len(body), 7):
+        broken = bytearray(body)
+        broken[place] ^= 0x10
+        reply, failure = read(BEDROCK, bytes(broken))
+        assert isinstance(failure, (Malformed, Truncated))
+        assert "Hello".startswith(reply.text)
+
+
+def test_a_frame_that_announces_more_than_the_limit_is_refused_before_it_is_collected() -> None:
+    from binascii import crc32
+    from struct import pack
+
+    for total, headers in ((MAX_EVENT_BYTES * 2, 0), (1 << 30, 1 << 29), (20, 8)):
+        lengths = pack("!II", total, headers)
+        assert refused(BEDROCK, HALF["bedrock"] + lengths + pack("!I", crc32(lengths)), Malformed) == "Hello"
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("throttlingException", FailureKind.RATE_LIMITED),
+        ("serviceUnavailableException", FailureKind.OVERLOADED),
+        ("internalServerException", FailureKind.SERVER_ERROR),
+        ("validationException", FailureKind.BAD_REQUEST),
+    ],
+)
+def test_an_exception_frame_keeps_what_came_and_is_read_by_the_classifier(
+    name: str, kind: FailureKind
+) -> None:
+    reply, failure = read(BEDROCK, HALF["bedrock"] + failing_frame(name, message="no"))
+    assert reply.text == "Hello"
+    assert isinstance(failure, ReportedError)
+    verdict = classify(
+        status=failure.status or 200, headers={}, body=failure.body, provider="bedrock", in_stream=True
+    )
+    assert verdict.kind is kind
+
+
+def test_frames_nobody_knows_are_ignored_and_headers_of_any_type_are_read_over() -> None:
+    odd = frame("weatherReport", sky="clear")
+    assert good(BEDROCK, frames(BEDROCK_START) + odd + frames(BEDROCK_END)).text == "Hello"
+
+
+def test_an_answer_bedrock_calls_malformed_is_invalid_output() -> None:
+    body = frames(BEDROCK_START) + frame("messageStop", stopReason="malformed_tool_use")
+    _, failure = read(BEDROCK, body)
+    assert isinstance(failure, ReportedError)
+    verdict = classify(status=200, headers={}, body=failure.body, provider="bedrock", in_stream=True)
+    assert verdict.kind is FailureKind.INVALID_OUTPUT

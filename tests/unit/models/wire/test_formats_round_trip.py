@@ -1,4 +1,4 @@
-"""Answers of Anthropic, Gemini, Ollama and Cohere are the same after they were written and read again, however a stream is cut."""
+"""Answers of Anthropic, Gemini, Ollama, Cohere and Bedrock are the same after they were written and read again, however a stream is cut."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from resilient_ai.models.wire import Codec, StreamDecoder
 from resilient_ai.models.wire.anthropic import Anthropic
 from resilient_ai.models.wire.arguments import text_of
 from resilient_ai.models.wire.assembly import assemble, chunks_of
+from resilient_ai.models.wire.bedrock import Bedrock
 from resilient_ai.models.wire.cohere import Cohere
 from resilient_ai.models.wire.gemini import Gemini
 from resilient_ai.models.wire.ollama import Ollama
@@ -23,12 +24,14 @@ ANTHROPIC = Anthropic()
 GEMINI = Gemini()
 OLLAMA = Ollama()
 COHERE = Cohere()
-CODECS: list[Codec] = [ANTHROPIC, GEMINI, OLLAMA, COHERE]
+BEDROCK = Bedrock()
+CODECS: list[Codec] = [ANTHROPIC, GEMINI, OLLAMA, COHERE, BEDROCK]
 STATES: dict[str, dict[str, JSON]] = {
     "anthropic": {"signature": "EqQB"},
     "gemini": {"thought": True, "thoughtSignature": "CiQB"},
     "ollama": {"thinking": True},
     "cohere": {"cohere_thinking": True},
+    "bedrock": {"bedrock_signature": "EqQB"},
 }
 TEXT = st.text(st.characters(codec="utf-8"), max_size=30)
 OBJECTS = st.dictionaries(TEXT, st.none() | st.booleans() | st.integers(-(2**60), 2**60) | TEXT, max_size=3)
@@ -72,11 +75,11 @@ def bare(codec: Codec, reply: Reply) -> Reply:
     usage = reply.usage
     if codec.format == "ollama":
         usage = Usage(usage.input_tokens, usage.output_tokens)
-    if codec.format == "cohere":
+    if codec.format in ("cohere", "bedrock"):
         usage = replace(usage, reasoning_tokens=None)
     return replace(
         reply,
-        model="" if codec.format == "cohere" else reply.model,
+        model="" if codec.format in ("cohere", "bedrock") else reply.model,
         id=None,
         raw=None,
         usage=usage,

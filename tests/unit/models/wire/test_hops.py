@@ -25,6 +25,7 @@ from resilient_ai.messages import (
 )
 from resilient_ai.models.wire import Codec, Unportable
 from resilient_ai.models.wire.anthropic import Anthropic
+from resilient_ai.models.wire.bedrock import Bedrock
 from resilient_ai.models.wire.cohere import Cohere
 from resilient_ai.models.wire.gemini import Gemini
 from resilient_ai.models.wire.ollama import Ollama
@@ -32,7 +33,7 @@ from resilient_ai.models.wire.openai_chat import OpenAIChat
 from resilient_ai.models.wire.openai_responses import OpenAIResponses
 
 CHAT = OpenAIChat()
-CODECS: list[Codec] = [CHAT, Anthropic(), Gemini(), OpenAIResponses(), Ollama(), Cohere()]
+CODECS: list[Codec] = [CHAT, Anthropic(), Gemini(), OpenAIResponses(), Ollama(), Cohere(), Bedrock()]
 SCHEMA: dict[str, JSON] = {
     "type": "object",
     "properties": {"city": {"type": "string"}},
@@ -225,6 +226,23 @@ STATES: dict[str, tuple[JSON, str]] = {
             "messages": [
                 {"role": "user", "content": "Hi"},
                 {"role": "assistant", "content": "Yo", "thinking": "SECRET"},
+            ]
+        },
+        "SECRET",
+    ),
+    "bedrock": (
+        {
+            "messages": [
+                {"role": "user", "content": [{"text": "Hi"}]},
+                {
+                    "role": "assistant",
+                    "content": [
+                        {"reasoningContent": {"reasoningText": {"text": "hm", "signature": "SECRET"}}},
+                        {"reasoningContent": {"reasoningText": {"text": "SECRET"}}},
+                        {"reasoningContent": {"redactedContent": "SECRET"}},
+                        {"text": "Yo"},
+                    ],
+                },
             ]
         },
         "SECRET",

@@ -13,6 +13,7 @@ from resilient_ai.core.assembly import ReplyBuilder
 from resilient_ai.messages import Reply
 from resilient_ai.models.wire import Codec, Malformed, ReportedError, Truncated, WireError
 from resilient_ai.models.wire.anthropic import Anthropic
+from resilient_ai.models.wire.bedrock import Bedrock
 from resilient_ai.models.wire.cohere import Cohere
 from resilient_ai.models.wire.gemini import Gemini
 from resilient_ai.models.wire.ollama import Ollama
@@ -22,6 +23,7 @@ from resilient_ai.models.wire.openai_responses import OpenAIResponses
 VECTORS = Path(__file__).parents[3] / "vectors" / "wire"
 CODECS: dict[str, Codec] = {
     "anthropic": Anthropic(),
+    "bedrock": Bedrock(),
     "cohere": Cohere(),
     "gemini": Gemini(),
     "ollama": Ollama(),

@@ -25,7 +25,6 @@ from resilient_ai.messages import (
     ToolResult,
 )
 from resilient_ai.models.wire import Encoded, Malformed, Unportable
-from resilient_ai.models.wire.anthropic.call_ids import CallIds
 from resilient_ai.models.wire.anthropic.names import (
     CALL_STATE_FIELDS,
     FORMAT,
@@ -37,6 +36,7 @@ from resilient_ai.models.wire.anthropic.names import (
 )
 from resilient_ai.models.wire.anthropic.schema import closed_schema
 from resilient_ai.models.wire.arguments import object_of
+from resilient_ai.models.wire.call_ids import CallIds
 from resilient_ai.models.wire.hints import CACHE_CONTROL, CACHE_HINTS, lost
 from resilient_ai.models.wire.jsonbody import encode
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import ClassVar, Final, Literal, Protocol, TypeAlias
+from urllib.parse import unquote
 
 from resilient_ai.messages import JSON
 from resilient_ai.testing.fault_server.dialects.answer import Answer, Event, Framing, JsonObject
 from resilient_ai.testing.fault_server.dialects.anthropic import Anthropic
+from resilient_ai.testing.fault_server.dialects.bedrock import Bedrock
 from resilient_ai.testing.fault_server.dialects.cohere import Cohere
 from resilient_ai.testing.fault_server.dialects.gemini import Gemini
 from resilient_ai.testing.fault_server.dialects.meaning import Meaning
@@ -16,7 +18,7 @@ from resilient_ai.testing.fault_server.dialects.ollama import Ollama
 from resilient_ai.testing.fault_server.dialects.openai_chat import OpenAIChat
 from resilient_ai.testing.fault_server.dialects.openai_responses import OpenAIResponses
 
-DialectName: TypeAlias = Literal["openai", "anthropic", "gemini", "ollama", "cohere"]
+DialectName: TypeAlias = Literal["openai", "anthropic", "gemini", "ollama", "cohere", "bedrock"]
 
 BASE_PATHS: Final[Mapping[DialectName, str]] = {
     "openai": "/openai/v1",
@@ -24,11 +26,13 @@ BASE_PATHS: Final[Mapping[DialectName, str]] = {
     "gemini": "/gemini",
     "ollama": "/ollama",
     "cohere": "/cohere",
+    "bedrock": "/bedrock",
 }
 """What stands between the fault and the path a client adds by itself."""
 
 _DEFAULT_MODEL: Final = "fault-server-1"
 _GEMINI_PATH: Final = re.compile(r"/models/([^/:]+):(stream)?[gG]enerateContent$")
+_BEDROCK_PATH: Final = re.compile(r"/model/([^/]+)/converse(-stream)?$")
 
 
 class Dialect(Protocol):
@@ -72,6 +76,7 @@ ANTHROPIC: Final[Dialect] = Anthropic()
 GEMINI: Final[Dialect] = Gemini()
 OLLAMA: Final[Dialect] = Ollama()
 COHERE: Final[Dialect] = Cohere()
+BEDROCK: Final[Dialect] = Bedrock()
 
 _ROUTES: Final[Mapping[str, Dialect]] = {
     "/chat/completions": OPENAI_CHAT,
@@ -86,6 +91,8 @@ def route(path: str) -> Dialect | None:
     """The dialect a request path asks for, judged by its end; None if no model lives there."""
     if _GEMINI_PATH.search(path):
         return GEMINI
+    if _BEDROCK_PATH.search(path):
+        return BEDROCK
     for suffix, dialect in _ROUTES.items():
         if path.endswith(suffix):
             return dialect
@@ -96,6 +103,8 @@ def wants_stream(dialect: Dialect, path: str, body: Mapping[str, JSON]) -> bool:
     """Whether the client asked for a stream, by the rule of the real API."""
     if dialect is GEMINI:
         return ":streamGenerateContent" in path
+    if dialect is BEDROCK:
+        return path.endswith("-stream")
     return bool(body.get("stream", dialect is OLLAMA))
 
 
@@ -104,6 +113,8 @@ def ask(dialect: Dialect, path: str, body: Mapping[str, JSON], answer_id: str) -
     model = body.get("model")
     if dialect is GEMINI and (match := _GEMINI_PATH.search(path)):
         model = match[1]
+    if dialect is BEDROCK and (match := _BEDROCK_PATH.search(path)):
+        model = unquote(match[1])
     options = body.get("stream_options")
     include = isinstance(options, Mapping) and options.get("include_usage") is True
     return Answer(

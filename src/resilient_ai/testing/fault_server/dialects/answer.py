@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from binascii import crc32
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -118,6 +119,8 @@ class Framing(Enum):
 
     SSE = auto()
     NDJSON = auto()
+    FRAMES = auto()
+    """AWS's binary event stream."""
 
 
 def encode(payload: JSON) -> bytes:
@@ -134,8 +137,23 @@ def frame(event: Event, framing: Framing, eol: bytes = b"\n") -> bytes:
     data = event.payload.encode() if isinstance(event.payload, str) else encode(event.payload)
     if framing is Framing.NDJSON:
         return data + eol
+    if framing is Framing.FRAMES:
+        return _binary(event, data)
     name = b"event: " + event.name.encode() + eol if event.name else b""
     return name + b"data: " + data + eol + eol
+
+
+def _binary(event: Event, data: bytes) -> bytes:
+    """A frame: two lengths and their checksum, headers, the payload, and the checksum of all of it."""
+    kind = "exception" if event.part is Part.ERROR else "event"
+    told = {f":{kind}-type": event.name or "", ":content-type": "application/json", ":message-type": kind}
+    headers = b"".join(
+        bytes((len(name),)) + name.encode() + b"\x07" + len(value).to_bytes(2) + value.encode()
+        for name, value in told.items()
+    )
+    lengths = (16 + len(headers) + len(data)).to_bytes(4) + len(headers).to_bytes(4)
+    body = lengths + crc32(lengths).to_bytes(4) + headers + data
+    return body + crc32(body).to_bytes(4)
 
 
 def pieces(text: str) -> list[str]:

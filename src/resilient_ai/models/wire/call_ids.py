@@ -1,4 +1,4 @@
-"""Identifiers of calls as Anthropic takes them: of few characters, and no two alike in one conversation."""
+"""Identifiers of calls as Anthropic and Bedrock take them: of few characters, and no two alike in one conversation."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final, final
 from resilient_ai.models.wire.identifiers import call_id
 
 _TAKEN: Final = re.compile(r"[a-zA-Z0-9_-]+")
-"""Source: https://platform.claude.com/docs/en/api/messages, `tool_use.id`."""
+"""Source: https://platform.claude.com/docs/en/api/messages, `tool_use.id`; Bedrock takes a few characters more."""
 
 
 @final
