@@ -471,6 +471,7 @@ def _enough(end: End, name: str) -> int:
         ("gemini", "/v1beta/models/m:streamGenerateContent?alt=sse"),
         ("ollama", "/api/chat"),
         ("cohere", "/v2/chat"),
+        ("bedrock", "/model/m/converse-stream"),
     ],
 )
 def test_every_fault_can_be_served_in_every_dialect(server: FaultServer, dialect: str, path: str) -> None:

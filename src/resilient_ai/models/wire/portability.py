@@ -99,6 +99,7 @@ _BLOCKERS: Final[Mapping[str, Callable[[JSON], bool]]] = {
     "previous_response_id": _given,
     "conversation": _given,
     "prompt": _given,
+    "promptVariables": _given,
     "instructions": _given,
     "container": _given,
     "cachedContent": _given,
@@ -141,11 +142,12 @@ _BLOCKERS: Final[Mapping[str, Callable[[JSON], bool]]] = {
     "compliance": _given,
     "moderation": _given,
     "guardrails": _given,
+    "guardrailConfig": _given,
     "safety_model": _given,
     "billing_policy": _bills_another,
 }
 """Parameters of any format that change what is asked, and for which values they do.
 
-Source: the parameters of the clients of OpenAI, Anthropic, Groq and Together, and the public API references of Google, Mistral, Cohere, xAI
-and OpenRouter, read for those without a counterpart elsewhere. The tests hold what was decided for every parameter of those clients.
+Source: the parameters of the clients of OpenAI, Anthropic, Groq and Together, and the public API references of Google, Mistral, Cohere, Amazon,
+xAI and OpenRouter, read for those without a counterpart elsewhere. The tests hold what was decided for every parameter of those clients.
 """

@@ -229,7 +229,7 @@ def wait_in_text(exchange: Exchange) -> None:
 def retry_info(exchange: Exchange) -> None:
     """Only the body says how long to wait, as Google's RetryInfo: retryDelay '1s'."""
     body = exchange.dialect.error(429)
-    fields = body["error"]
+    fields = body.get("error")
     detail = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "1s"}
     if isinstance(fields, dict):
         body = {**body, "error": {**fields, "details": [detail]}}
