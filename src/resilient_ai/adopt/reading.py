@@ -16,9 +16,7 @@ if TYPE_CHECKING:
     from resilient_ai.models.wire import Codec
 
 
-def answer_in(
-    response: Any, codec: Codec, primary: Primary, request: Request, scope: Scope | None
-) -> Reply:
+def answer_in(response: Any, codec: Codec, primary: Primary, request: Request, scope: Scope | None) -> Reply:
     """The answer in `response`, which has been read.
 
     Args:
