@@ -1,9 +1,10 @@
 """The same service on FastAPI: one chain for the life of the application, closed when it ends.
 
     pip install fastapi uvicorn
-    uvicorn --app-dir examples fastapi_service:app
+    uvicorn --app-dir examples --timeout-graceful-shutdown 20 fastapi_service:app
 
-Cancelling needs no code: when a client hangs up, the server cancels the handler, and that ends the attempt under way. Started as a
+On SIGTERM uvicorn stops listening and lets the requests under way end, for as long as the chain's deadline allows them; then the lifespan closes
+the chain. Cancelling needs no code: when a client hangs up, the server cancels the handler, and that ends the attempt under way. Started as a
 script it calls its own handlers once, without a server. Prints:
 
     answer: I cannot look that up just now. Please ask again in a few minutes.
@@ -20,9 +21,9 @@ from pathlib import Path
 from typing import Annotated
 
 from fastapi import Body, FastAPI, Header, HTTPException, Request
-from fastapi.responses import StreamingResponse
+from fastapi.responses import JSONResponse, StreamingResponse
 
-from resilient_ai import CallError, ResilientModel, StreamInterrupted
+from resilient_ai import CallError, ResilientModel
 
 FILE = Path(__file__).parent / "config" / "offline.toml"
 
@@ -43,17 +44,20 @@ def model_of(request: Request) -> ResilientModel:
     return model
 
 
+@app.exception_handler(CallError)
+def unavailable(request: Request, error: CallError) -> JSONResponse:
+    """Nobody answered: what kind of failure it was, and when to come back. Nothing of the question stands in either."""
+    wait = {} if error.retry_after is None else {"retry-after": f"{error.retry_after:.0f}"}
+    return JSONResponse({"error": error.kind}, 503, wait)
+
+
 @app.post("/answer")
 async def answer(
     request: Request,
     question: Annotated[str, Body(min_length=1)],
     x_deadline: Annotated[float | None, Header(gt=0, le=20)] = None,
 ) -> dict[str, object]:
-    try:
-        reply = await model_of(request).agenerate(question, deadline=x_deadline)
-    except CallError as error:
-        wait = {} if error.retry_after is None else {"retry-after": f"{error.retry_after:.0f}"}
-        raise HTTPException(503, detail=error.kind, headers=wait) from error
+    reply = await model_of(request).agenerate(question, deadline=x_deadline)
     return {"text": reply.text, "model": reply.model, "degraded": reply.degraded}
 
 
@@ -64,16 +68,20 @@ async def stream(request: Request, question: Annotated[str, Body(min_length=1)])
 
     async def body() -> AsyncGenerator[str]:
         async with contextlib.aclosing(words):
-            with contextlib.suppress(StreamInterrupted):  # the body ends where the answer broke
-                async for chunk in words:
-                    yield chunk.text
+            async for (
+                chunk
+            ) in words:  # if it breaks, so does the body: a reader must not take half an answer for all of it
+                yield chunk.text
 
     return StreamingResponse(body(), media_type="text/plain")
 
 
 @app.get("/health")
 async def health(request: Request) -> dict[str, str]:
-    return {"status": model_of(request).health().status}
+    status = model_of(request).health().status
+    if status == "down":  # for a load balancer: send nobody here
+        raise HTTPException(503, status)
+    return {"status": status}
 
 
 async def main() -> None:

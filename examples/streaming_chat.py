@@ -1,13 +1,18 @@
-"""A chat that streams its answers while the provider breaks: before the first word, after it, and not at all.
+"""A chat that streams its answers while the provider breaks: first before the first word, then in the middle of a sentence.
 
     python examples/streaming_chat.py
 
 Prints:
 
     you: Who keeps the light?
-    bot: The keeper of the lighthouse... (40 words, 2 attempts)
+    bot: The keeper of the lighthouse wrote every evening: "calm sea, lamp lit, no ship lost".
+    On stormy nights the café below stayed open, its naïve little lanterns 🏮 guiding sailors home, and the page stayed empty until morning came again.
+         (gpt-5.2, 2 attempts)
     you: And who keeps the keeper?
-    bot: [cut, starting over] I do not know just now. (backup)
+    bot: The keeper of the lighthouse wrote every evening: "calm sea, lamp lit, no ship lost".
+    On stormy nights the café below  [cut, starting over]
+    bot: I do not know just now.
+         (backup, 2 attempts)
     turns remembered: 4
 """
 
@@ -23,14 +28,16 @@ from resilient_ai.testing import FaultServer
 KEY = "key-of-nobody"
 
 
-async def answer(model: ResilientModel, history: Sequence[Message]) -> tuple[Reply, bool]:
-    """Shows an answer as it comes. True if the reader had to be told to forget the beginning."""
-    restarted = False
+async def show(model: ResilientModel, history: Sequence[Message]) -> Reply:
+    """Prints an answer as it comes, word by word."""
+    print("bot: ", end="")
     async with model.astream(history) as stream:
         async for chunk in stream:
-            if chunk.restarted:  # what a terminal or a browser has shown so far must go
-                restarted = True
-        return await stream.reply(), restarted
+            if chunk.restarted:  # another model begins anew: what was shown so far must go
+                print(" [cut, starting over]\nbot: ", end="")
+            print(chunk.text, end="", flush=True)
+        print()
+        return await stream.reply()
 
 
 async def main() -> None:
@@ -45,13 +52,10 @@ async def main() -> None:
         for model, question in ((first, "Who keeps the light?"), (second, "And who keeps the keeper?")):
             history.append(Message("user", (Text(question),)))
             print(f"you: {question}")
-            reply, restarted = await answer(model, history)
+            reply = await show(model, history)
             history.append(reply.message())
-            if restarted:
-                print(f"bot: [cut, starting over] {reply.text} ({reply.model})")
-            else:
-                tried = 0 if reply.outcome is None else len(reply.outcome.attempts)
-                print(f"bot: {reply.text[:28]}... ({len(reply.text.split())} words, {tried} attempts)")
+            tried = 0 if reply.outcome is None else len(reply.outcome.attempts)
+            print(f"     ({reply.model}, {tried} attempts)")
             await model.aclose()
     print(f"turns remembered: {len(history)}")
 

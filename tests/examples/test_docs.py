@@ -24,6 +24,7 @@ EXECUTED = [
 ]
 
 
+@pytest.mark.timeout(180)  # a page on frameworks imports them all, which takes a busy machine a minute
 @pytest.mark.parametrize("page", EXECUTED)
 def test_the_snippets_of_a_page_run(page: str, monkeypatch: pytest.MonkeyPatch) -> None:
     text = (ROOT / "docs" / page).read_text()
