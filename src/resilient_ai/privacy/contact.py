@@ -19,6 +19,7 @@ _DOMAIN: Final = re.compile(
     r"|(?:[^\W_](?:[\w\-]{0,62})\.){1,60}[^\W\d_]{2,}|\[[0-9A-Fa-f:.]{7,45}\])"
 )
 _LOCAL_BACKWARDS: Final = re.compile(rf"[\w.!#$%&'*+/=?^`{{|}}~\-]{{1,{_LONGEST_LOCAL}}}")
+_FIELD_SIGN: Final = re.compile(r"[=?&|/]")
 _QUOTED_LOCAL_BACKWARDS: Final = re.compile(r"\"[^\"\r\n]{1,64}\"")
 # Names of files and units that are written with an @.
 _NOT_DOMAINS: Final = frozenset(
@@ -64,6 +65,7 @@ _MAC: Final = re.compile(
 _DOTTED_MAC: Final = re.compile(
     r"[0-9A-Fa-f]{4}(?<![\w.][0-9A-Fa-f]{4})\.[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4}(?![\w.])"
 )
+_DOTTED_SHAPE: Final = b"hhhh.hhhh.hhhh"
 _COORDINATES: Final = re.compile(
     r"[-+0-9](?<![\w.][-+0-9])\d{0,2}\.\d{3,16}°?\s{0,2}[NS]?\s{0,2}[,;/ ]\s{0,2}[-+]?\d{1,3}\.\d{3,16}(?![\w.])"
 )
@@ -91,16 +93,14 @@ def find_email(text: str, *, logins: Iterable[Span], units: bool) -> Iterator[Sp
 
 def _local_start(text: str, at: int) -> int | None:
     before = text[max(0, at - _LONGEST_LOCAL) : at][::-1]
-    quoted = _QUOTED_LOCAL_BACKWARDS.match(before)
-    if quoted:
+    if before.startswith('"') and (quoted := _QUOTED_LOCAL_BACKWARDS.match(before)):
         return at - quoted.end()
     local = _LOCAL_BACKWARDS.match(before)
     if local is None:
         return None
-    start = at - local.end()
     # `?mail=a@b.c` and `to/a@b.c`: the field's name is not part of the address.
-    field = max(text.rfind(sign, start, at) for sign in "=?&|/")
-    return field + 1 if start < field < at - 1 else start
+    field = _FIELD_SIGN.search(before, 1, local.end() - 1)
+    return at - (field.start() if field else local.end())
 
 
 def find_spelled_email(text: str) -> Iterator[Span]:
@@ -143,13 +143,16 @@ def find_ipv4(text: str, digits: bytes, start: int) -> Iterator[Span]:
         yield Span(begin, found.end(), "IP_ADDRESS")
 
 
-def find_colon_addresses(text: str, raw: bytes, start: int) -> Iterator[Span]:
+def find_hexadecimal_addresses(text: str, raw: bytes, start: int) -> Iterator[Span]:
     """Yield IPv6 and hardware addresses in the region of `text` that begins at `start` and is `raw` in Latin-1."""
     for run in _HEXADECIMAL_RUNS.finditer(raw.translate(_HEXADECIMAL_MAP)):
         signs = run.group()
         low, high = start + run.start(), start + run.end()
         if signs.count(b":") >= 5 or signs.count(b"-") >= 5:
             for found in _MAC.finditer(text, low, high):
+                yield Span(found.start(), found.end(), "MAC_ADDRESS")
+        if _DOTTED_SHAPE in signs:
+            for found in _DOTTED_MAC.finditer(text, low, high):
                 yield Span(found.start(), found.end(), "MAC_ADDRESS")
         if signs.count(b":") < 2:
             continue
@@ -163,13 +166,6 @@ def find_colon_addresses(text: str, raw: bytes, start: int) -> Iterator[Span]:
             except ValueError:
                 continue
             yield Span(found.start(), found.end(), "IP_ADDRESS")
-
-
-def find_dotted_hardware_addresses(text: str, start: int, end: int) -> Iterator[Span]:
-    """Yield hardware addresses as switches print them: `001a.2b3c.4d5e`."""
-    for found in _DOTTED_MAC.finditer(text, start, end):
-        if not found.group().replace(".", "").isdigit():
-            yield Span(found.start(), found.end(), "MAC_ADDRESS")
 
 
 def find_coordinates(text: str, start: int, end: int) -> Iterator[Span]:

@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from resilient_ai.privacy import birth
-from resilient_ai.privacy.literals import Literals
+from resilient_ai.privacy.literals import Literals, trie
 from resilient_ai.privacy.numbers import DATE, DIGEST, UNIT_AFTER
 from resilient_ai.privacy.spans import Span
 
@@ -72,18 +72,24 @@ _WORDS_MAP: Final = bytes(code if chr(code).isalnum() else 0x20 for code in rang
 _LONGEST_WHOLE: Final = 5
 _ENDINGS: Final = frozenset({"", "s", "no", "nr", "num", "number", "nummer", "#", "'s", "id", "code"})
 
-_FILLER: Final = (
-    r"(?:no|nr|num|number|numbers|nummer|numero|n\wmero|num\wro|n|id|ids|identity|identification|identifier|code|card|is|was|are|of|for"
-    r"|it|its|his|her|my|your|our|their|the|a|an|holder|and|or|on|at|in|me|us|him|security|licen[cs]e|driver|drivers|driving|plate|account"
-    r"|acct|record|reads|with|ending|as|to|following|new|old|current|registered|registration|value|s|under|file|bank|tax|taxpayer|insurance"
-    r"|policy|member|patient|employee|student|customer|client|swift|bic|iban|routing|transit|vehicle|reference|ref|unique|personal|national"
-    r"|state|issued|please|here|imei|vin|nhs|ssn|mrn|serial|device|health|medical|phone|mobile|cell|home|work|office|direct|line|fax|tel"
-    r"|telephone|social|born|birth|date|dob|der|die|das|ist|lautet|le|la|du|de|des|est|il|el|es|op|am|den|del|di|do|da|seu|mon|son|meine?"
-    r"|ihre?|seine?|mijn)"
-)
+# Words that may stand between a label and its value, without regard to their order.
+_FILLERS: Final = (
+    "no", "nr", "num", "number", "numbers", "nummer", "numero", "número", "numéro", "n", "id", "ids", "identity",
+    "identification", "identifier", "code", "card", "is", "was", "are", "of", "for", "it", "its", "his", "her", "my",
+    "your", "our", "their", "the", "a", "an", "holder", "and", "or", "on", "at", "in", "me", "us", "him", "security",
+    "license", "licence", "driver", "drivers", "driving", "plate", "account", "acct", "record", "reads", "with",
+    "ending", "as", "to", "following", "new", "old", "current", "registered", "registration", "value", "s", "under",
+    "file", "bank", "tax", "taxpayer", "insurance", "policy", "member", "patient", "employee", "student", "customer",
+    "client", "swift", "bic", "iban", "routing", "transit", "vehicle", "reference", "ref", "unique", "personal",
+    "national", "state", "issued", "please", "here", "imei", "vin", "nhs", "ssn", "mrn", "serial", "device", "health",
+    "medical", "phone", "mobile", "cell", "home", "work", "office", "direct", "line", "fax", "tel", "telephone",
+    "social", "born", "birth", "date", "dob", "der", "die", "das", "ist", "lautet", "le", "la", "du", "de", "des",
+    "est", "il", "el", "es", "op", "am", "den", "del", "di", "do", "da", "seu", "mon", "son", "mein", "meine", "ihr",
+    "ihre", "sein", "seine", "mijn",
+)  # fmt: skip
 _BETWEEN: Final = r"[\s:#=.,?()/\"'*_|\\°º&>\[\-\u2019]"
 _GAP: Final = re.compile(
-    rf"(?P<rest>[a-zà-ÿ'\u2019]{{0,14}})(?:{_BETWEEN}{{1,6}}{_FILLER}(?![0-9A-Za-zà-ÿ]|-[0-9])){{0,6}}{_BETWEEN}{{1,8}}",
+    rf"(?P<rest>[a-zà-ÿ'\u2019]{{0,14}})(?:{_BETWEEN}{{1,6}}{trie(_FILLERS)}(?![0-9A-Za-zà-ÿ]|-[0-9])){{0,6}}{_BETWEEN}{{1,8}}",
     re.IGNORECASE,
 )
 # The first group has a digit or is a short run of capitals, a later one has a digit or ends the number.

@@ -137,10 +137,8 @@ def _around_digits(text: str, raw: bytes, digits: bytes, start: int) -> Iterator
             yield from contact.find_ipv4(text, digits, start)
         if b".000" in digits:
             yield from contact.find_coordinates(text, start, end)
-    if digits.count(b":") >= 2 or raw.count(b"-") >= 5:
-        yield from contact.find_colon_addresses(text, raw, start)
-    if digits.count(b".") >= 2:
-        yield from contact.find_dotted_hardware_addresses(text, start, end)
+    if digits.count(b":") >= 2 or digits.count(b".") >= 2 or raw.count(b"-") >= 5:
+        yield from contact.find_hexadecimal_addresses(text, raw, start)
     yield from national.find_national_ids(text, raw, digits, start)
     if _SEVEN_DIGITS in digits.translate(None, b" .:"):
         yield from numbers.find_numbers_in_prose(text, raw, start)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 # Source: all rules but keys, private keys and quoted values recognise what they find within 128 characters.
 HOLD_BACK_CHARS: Final = 256
 # Text before the held back part is kept as context: labels that make what follows sensitive.
-_CONTEXT_CHARS: Final = 128
+_CONTEXT_CHARS: Final = 192
 # Releasing less than this at a time would scan the same text again for every delta of one token.
 _STEP_CHARS: Final = 32
 _FIRST_SCAN_CHARS: Final = HOLD_BACK_CHARS + _STEP_CHARS

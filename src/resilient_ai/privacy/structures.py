@@ -107,7 +107,7 @@ class _Walk:
         if isinstance(value, float):
             return self._number(float.__float__(value))
         if isinstance(value, bytes | bytearray | memoryview):
-            return self._string(bytes(value).decode("utf-8", "replace"))
+            return self._string(bytes(cast("bytes", value)).decode("utf-8", "replace"))
         if isinstance(value, _PRINTED) or _type_name(value) in _PRINTED_NAMES:
             return self._string(str(value))
         if isinstance(value, Mapping):
