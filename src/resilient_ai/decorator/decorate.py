@@ -6,14 +6,15 @@ import functools
 import inspect
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, cast, final, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, cast, final, overload
 
 from resilient_ai.decorator.block import Block, BlockChain, block_chain, pop, push
 from resilient_ai.decorator.chain import FunctionChain
+from resilient_ai.decorator.hops import stop_of
 from resilient_ai.decorator.invocation import Invocation
 from resilient_ai.decorator.settings import Fallback, Settings, members
 from resilient_ai.errors import ConfigError
-from resilient_ai.models.calling import is_asynchronous, is_streaming
+from resilient_ai.models.calling import Stopped, is_asynchronous, is_streaming
 from resilient_ai.runtime.blocking import drive
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ Q = ParamSpec("Q")
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 S = TypeVar("S")
+S_contra = TypeVar("S_contra", contravariant=True)
 
 
 @final
@@ -107,10 +109,16 @@ class ResilientFunction(Protocol[P, R]):
     def __get__(self, instance: None, owner: type[object], /) -> ResilientMethod[..., R]: ...
     @overload
     def __get__(
-        self: ResilientFunction[Concatenate[S, Q], R], instance: S, owner: type[S] | None = None, /
+        self: _TakesItsObject[S, Q, R], instance: S, owner: type[S] | None = None, /
     ) -> ResilientMethod[Q, R]: ...
     @overload
     def __get__(self, instance: object, owner: type[object], /) -> ResilientMethod[..., R]: ...
+
+
+class _TakesItsObject(Protocol[S_contra, Q, R_co]):
+    """A function whose first argument is an object of its class. Said so, and not by `Concatenate`, mypy tells a static method from it."""
+
+    def __call__(self, instance: S_contra, /, *args: Q.args, **kwargs: Q.kwargs) -> R_co: ...
 
 
 class ResilientMethod(Protocol[P, R_co]):
@@ -358,6 +366,9 @@ def _blocking(chain: FunctionChain) -> Callable[..., Any]:
         model, request, deadline = chain.begin(made)
         try:
             reply = model.generate(request, deadline=deadline)
+        except Stopped as error:
+            chain.failed(made, error)
+            raise stop_of(error) from None
         except Exception as error:
             chain.failed(made, error)
             raise

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, cast, final
 
 from resilient_ai.core.model import Traits
 from resilient_ai.decorator.items import source_of
+from resilient_ai.engine.endings import attach
+from resilient_ai.history import outcome_of
 from resilient_ai.messages import Reply
-from resilient_ai.models.calling import TYPICAL_SECONDS, CalledFunction
+from resilient_ai.models.calling import TYPICAL_SECONDS, CalledFunction, Stopped
 
 if TYPE_CHECKING:
     from resilient_ai.core.model import ChunkSource, Scope
@@ -23,6 +25,16 @@ def name_of(function: Callable[..., object]) -> str:
         function = function.func
     qualified = getattr(function, "__qualname__", type(function).__qualname__)
     return qualified.rpartition("<locals>.")[2].strip("<>")
+
+
+def stop_of(stopped: Stopped) -> Exception:
+    """What the function raised, with the history of its call as far as there is one."""
+    stop = stopped.__cause__
+    assert isinstance(stop, StopIteration)  # noqa: S101 - a Stopped has no other cause
+    outcome = outcome_of(stopped)
+    if outcome is not None:
+        attach(stop, outcome, note=True)
+    return stop
 
 
 @final
@@ -45,6 +57,9 @@ class FunctionHop(CalledFunction):
         made = cast("Invocation", request.payload)
         try:
             made.value = await self._called(scope, *made.args, **made.kwargs)
+        except Stopped as error:
+            made.failed(stop_of(error))
+            raise
         except Exception as error:
             made.failed(error)
             raise

@@ -45,13 +45,13 @@ class Invocation:
         """
         failure = self._failure
         if failure is not None and (failure is error or failure is error.__cause__):
-            failure.__traceback__ = self._trace
+            failure.with_traceback(self._trace)  # not an assignment: a frozen class refuses those
             self._failure = self._trace = None
 
     def forget(self) -> None:
         """Lets go of a failure that nobody will meet: its traceback, its frames and this object would hold each other beyond the call."""
         if self._failure is not None:
-            self._failure.__traceback__ = None
+            self._failure.with_traceback(None)
         self._failure = self._trace = None
 
     def __repr__(self) -> str:

@@ -7,7 +7,7 @@ import inspect
 import itertools
 from collections.abc import Callable, Coroutine
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast, final
 
 from resilient_ai.core.deadline import AttemptTimeout
 from resilient_ai.errors import ConfigError
@@ -22,6 +22,11 @@ THREADS: Final = 64
 """Asynchronous calls of one blocking function that are in threads at a time. One that hangs takes them from nobody but itself: its further
 calls wait for a thread until their time is up, which its breaker learns."""
 _serial: Final = itertools.count(1)
+
+
+@final
+class Stopped(Exception):
+    """A `StopIteration` of a blocking function, its cause, on its way through coroutines, which cannot raise one."""
 
 
 class CalledFunction:
@@ -80,13 +85,17 @@ class CalledFunction:
 
         Raises:
             ConfigError: An asynchronous function in a blocking call inside a running loop, or a blocking one that returns a coroutine there.
+            Stopped: It raised `StopIteration`.
             Exception: What the function raises.
         """
         if self._asynchronous:
             work = cast("Coroutine[Any, Any, object]", self._begun(*args, **kwargs))
             return run_blocking(work, scope) if scope.blocking else await work
         if scope.blocking:
-            return _whole(self._begun(*args, **kwargs))
+            try:
+                return _whole(self._begun(*args, **kwargs))
+            except StopIteration as error:
+                raise Stopped("the function raised StopIteration") from error
         value = await self._threads.run(self._begun, *args, **kwargs)
         return await cast("Any", value) if inspect.isawaitable(value) else value
 
