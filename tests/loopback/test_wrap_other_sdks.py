@@ -376,6 +376,103 @@ def _ollama_call(seen: list[Any], streamed: bool) -> tuple[str, Any]:  # noqa: F
     return call.function.name, _loaded(call.function.arguments)
 
 
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {"city": {"type": "string"}},
+    "required": ["city"],
+}
+TOOLS: list[Any] = [{"type": "function", "function": {"name": "look", "parameters": SCHEMA}}]
+CALL: Any = {"id": "c1", "type": "function", "function": {"name": "look", "arguments": '{"city": "Oslo"}'}}
+
+
+def _ask_mistral(client: Any) -> Any:
+    turns = [
+        {"role": "system", "content": "Be brief."},
+        {
+            "role": "user",
+            "content": [{"type": "text", "text": "Hi"}, {"type": "image_url", "image_url": PICTURE}],
+        },
+        {"role": "assistant", "content": "", "tool_calls": [CALL]},
+        {"role": "tool", "name": "look", "tool_call_id": "c1", "content": "Fine."},
+        {"role": "assistant", "content": "Fine."},
+        {"role": "user", "content": "Sure?"},
+    ]
+    return client.chat.complete(
+        model="m", messages=turns, tools=TOOLS, tool_choice="auto", temperature=0.1, max_tokens=5
+    )
+
+
+def _ask_google(client: Any) -> Any:
+    types = google.genai.types
+    turns = [
+        types.Content(
+            role="user",
+            parts=[types.Part(text="Hi"), types.Part.from_bytes(data=b"x", mime_type="image/png")],
+        ),
+        types.Content(
+            role="model", parts=[types.Part.from_function_call(name="look", args={"city": "Oslo"})]
+        ),
+        types.Content(
+            role="user", parts=[types.Part.from_function_response(name="look", response={"sky": "blue"})]
+        ),
+    ]
+    look = types.FunctionDeclaration(name="look", parameters_json_schema=SCHEMA)
+    config = types.GenerateContentConfig(
+        tools=[types.Tool(function_declarations=[look])],
+        system_instruction="Be brief.",
+        temperature=0.1,
+        max_output_tokens=5,
+    )
+    return client.models.generate_content(model="gemini-3-flash", contents=turns, config=config)
+
+
+def _ask_cohere(client: Any) -> Any:
+    turns = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "tool_plan": "I look.", "tool_calls": [CALL]},
+        {
+            "role": "tool",
+            "tool_call_id": "c1",
+            "content": [{"type": "document", "document": {"data": '{"sky": "blue"}'}}],
+        },
+    ]
+    return client.chat(
+        model="command-a", messages=turns, tools=TOOLS, safety_mode="CONTEXTUAL", k=3, p=0.5, seed=3
+    )
+
+
+def _ask_ollama(client: Any) -> Any:
+    turns = [
+        {"role": "user", "content": "Hi", "images": [b"\x89PNG\r\n"]},
+        {
+            "role": "assistant",
+            "content": "",
+            "tool_calls": [{"function": {"name": "look", "arguments": {"city": "Oslo"}}}],
+        },
+        {"role": "tool", "tool_name": "look", "content": "Fine."},
+    ]
+    return client.chat(model="m", messages=turns, tools=TOOLS, options={"temperature": 0.1}, keep_alive="5m")
+
+
+PICTURE = "data:image/png;base64,iVBORw0KGgoAAA"
+ASKED = {"mistral": _ask_mistral, "google": _ask_google, "cohere": _ask_cohere, "ollama": _ask_ollama}
+
+
+@pytest.mark.parametrize("sdk", SDKS, ids=lambda sdk: str(sdk.name))
+def test_a_conversation_with_tools_and_pictures_moves_to_a_fallback(
+    server: FaultServer, session: str, sdk: Sdk
+) -> None:
+    url = server.url("status:503", dialect=sdk.dialect, session=session)
+    client = wrap(sdk.made(url, session), retry=QUICK, fallback=[second()])
+    answer = ASKED[sdk.name](client)
+    sdk.close(client)
+    assert sdk.text(answer) == "On its way."
+    outcome = outcome_of(answer)
+    assert outcome is not None
+    assert outcome.skipped == ()
+
+
 # --- one owner of retries -----------------------------------------------------------------------------------------------
 
 

@@ -63,6 +63,9 @@ _RECORDS: Final = _HINTS | frozenset(
 )
 """What clients leave on a message when they send back an answer they stored. Servers ignore it."""
 
+_DEFAULTS: Final = (("prefix", False),)
+"""What a client writes on every message although it asks for nothing: Mistral's, that the answer need not begin with this text."""
+
 _TRANSPORT: Final = frozenset(("model", "stream"))
 """Decided anew for every model a request goes to."""
 
@@ -156,6 +159,7 @@ def _message(message: Mapping[str, JSON], where: str, names: Mapping[str, str]) 
     parts += [
         Foreign(FORMAT, f"{where}.{name}", {name: value})
         for name, value in present(message, _READ_MESSAGE_FIELDS | _RECORDS).items()
+        if (name, value) not in _DEFAULTS
     ]
     return Message(role, tuple(parts), optional_string(message.get("name"), f"{where}.name"))
 
