@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import select
 import socket
-from typing import TYPE_CHECKING, Final, final
+import weakref
+from typing import TYPE_CHECKING, Final, TypeAlias, final
 
 from resilient_ai.core.deadline import AttemptTimeout
 from resilient_ai.models.http.scoped import HOLD_BYTES, connect_seconds, mark_sent, remaining
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Iterable
 
+Opened: TypeAlias = "weakref.WeakSet[socket.socket]"
 _NO_DELAY: Final = (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
@@ -25,9 +27,11 @@ _NO_DELAY: Final = (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 class ClampedStream:
     """A connected socket, plain or TLS, as httpcore's network streams are."""
 
-    __slots__ = ("_socket", "_unsent")
+    __slots__ = ("_opened", "_socket", "_unsent")
 
-    def __init__(self, connected: socket.socket) -> None:
+    def __init__(self, connected: socket.socket, opened: Opened) -> None:
+        opened.add(connected)
+        self._opened = opened
         self._socket = connected
         self._unsent = b""
 
@@ -66,13 +70,14 @@ class ClampedStream:
     ) -> ClampedStream:
         self._socket.settimeout(_least(timeout, connect_seconds()))
         try:
-            return ClampedStream(ssl_context.wrap_socket(self._socket, server_hostname=server_hostname))
+            secured = ssl_context.wrap_socket(self._socket, server_hostname=server_hostname)
         except TimeoutError as error:
             self._socket.close()
             raise AttemptTimeout("connect", sent=False) from error
         except BaseException:
             self._socket.close()
             raise
+        return ClampedStream(secured, self._opened)
 
     def get_extra_info(self, info: str) -> object:
         if info == "ssl_object":
@@ -86,9 +91,17 @@ class ClampedStream:
 
 @final
 class ClampedBackend:
-    """Connects sockets, as httpcore's network backends do. Stateless."""
+    """Connects sockets, as httpcore's network backends do, and knows which of them are open."""
 
-    __slots__ = ()
+    __slots__ = ("_opened",)
+
+    def __init__(self) -> None:
+        self._opened: Opened = weakref.WeakSet()
+
+    def let_go(self) -> None:
+        """Closes in a forked child its copies of the parent's connections. Says nothing on them: they are the parent's."""
+        for one in list(self._opened):
+            one.close()
 
     def connect_tcp(
         self,
@@ -104,7 +117,7 @@ class ClampedBackend:
             raise AttemptTimeout("connect", sent=False) from error
         for option in (_NO_DELAY, *(socket_options or ())):
             connected.setsockopt(*option)
-        return ClampedStream(connected)
+        return ClampedStream(connected, self._opened)
 
     def connect_unix_socket(
         self,
@@ -124,7 +137,7 @@ class ClampedBackend:
         except BaseException:
             connected.close()
             raise
-        return ClampedStream(connected)
+        return ClampedStream(connected, self._opened)
 
     def sleep(self, seconds: float) -> None:
         raise NotImplementedError("retries belong to the policy, not to the connection pool")

@@ -222,6 +222,7 @@ class Transport:
         self._lookups = Threads(f"look-up of {self.host}", LOOKUPS)
         self._pid = os.getpid()
         self._lock = threading.Lock()
+        self._blocking_backend = ClampedBackend()
         self._pool: object | None = None
         self._pools: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, object] = (
             weakref.WeakKeyDictionary()
@@ -372,7 +373,7 @@ class Transport:
                         scheme=self._scheme,
                         host=self.host,
                         uds=self._uds,
-                        backend=ClampedBackend(),
+                        backend=self._blocking_backend,
                     )
                 pool = self._pool
         return pool
@@ -398,6 +399,8 @@ class Transport:
         """A forked child must not write into its parent's connections."""
         if self._pid != os.getpid():
             self._lock = threading.Lock()
+            # Not through the pool, whose lock may be held for ever.
+            self._blocking_backend.let_go()
             self._pool = None
             self._pools = weakref.WeakKeyDictionary()
             self._pid = os.getpid()

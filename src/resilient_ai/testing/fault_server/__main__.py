@@ -38,14 +38,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.markdown or options.list:
         sys.stdout.write(markdown_table() if options.markdown else plain_list())
         return 0
-    with FaultServer(port=options.port) as server:
-        sys.stdout.write(url_table(server, cast("DialectName", options.dialect)))
-        sys.stdout.write("\nAppend ~N to a fault to fail N times only. Ctrl-C ends the server.\n")
-        sys.stdout.flush()
-        try:
+    try:
+        with FaultServer(port=options.port) as server:
+            sys.stdout.write(url_table(server, cast("DialectName", options.dialect)))
+            sys.stdout.write("\nAppend ~N to a fault to fail N times only. Ctrl-C ends the server.\n")
+            sys.stdout.flush()
             threading.Event().wait()
-        except KeyboardInterrupt:
-            return 0
+    except (
+        KeyboardInterrupt
+    ):  # at whatever moment: a reader of the first line may be quicker than the last one is written
+        return 0
     return 0
 
 

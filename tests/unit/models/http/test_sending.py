@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import weakref
 from collections.abc import Iterator
 
 import pytest
@@ -35,7 +36,7 @@ def scope() -> Iterator[Scope]:
 
 def test_a_blocking_request_leaves_whole_when_the_answer_is_waited_for(pair: Pair, scope: Scope) -> None:
     ours, theirs = pair
-    stream = ClampedStream(ours)
+    stream = ClampedStream(ours, weakref.WeakSet())
     stream.write(b"head ")
     stream.write(b"body")
     with pytest.raises(BlockingIOError):
@@ -50,7 +51,7 @@ def test_a_blocking_request_leaves_whole_when_the_answer_is_waited_for(pair: Pai
 def test_a_large_blocking_request_is_not_held_back(pair: Pair, scope: Scope) -> None:
     ours, theirs = pair
     ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * HOLD_BYTES)
-    stream = ClampedStream(ours)
+    stream = ClampedStream(ours, weakref.WeakSet())
     stream.write(b"x" * (HOLD_BYTES + 1))
     assert theirs.recv(1) == b"x"
     assert scope.notes["sent"] is True
@@ -77,7 +78,7 @@ def test_an_asynchronous_request_leaves_whole_when_the_answer_is_waited_for(pair
 
 def test_what_was_held_back_is_not_sent_by_closing(pair: Pair, scope: Scope) -> None:
     ours, theirs = pair
-    stream = ClampedStream(ours)
+    stream = ClampedStream(ours, weakref.WeakSet())
     stream.write(b"head")
     stream.close()
     assert theirs.recv(100) == b""
