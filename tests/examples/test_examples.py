@@ -33,7 +33,9 @@ def told(example: Path) -> str:
     return textwrap.dedent(block).strip()
 
 
-@pytest.mark.timeout(180)  # a framework is imported as part of its example, which takes a busy machine half a minute
+@pytest.mark.timeout(
+    180
+)  # a framework is imported as part of its example, which takes a busy machine half a minute
 @pytest.mark.parametrize("example", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
 def test_an_example_prints_what_it_says(example: Path, capsys: pytest.CaptureFixture[str]) -> None:
     needed = NEEDS.get(example.name)

@@ -299,7 +299,7 @@ def _format_of(schema: dict[str, Any] | type, *, strict: bool | None) -> dict[st
         "json_schema": {
             "name": described.get("title") or "output",
             "schema": described,
-            "strict": bool(strict),
+            "strict": strict is not False,
         },
     }
 

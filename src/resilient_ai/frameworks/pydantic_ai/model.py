@@ -203,7 +203,7 @@ def _schema(parameters: ModelRequestParameters) -> OutputSchema | None:
         schema = cast("dict[str, JSON]", wanted.json_schema)
         if wanted.description:
             schema = {"description": wanted.description, **schema}
-        return OutputSchema(wanted.name or "output", schema, strict=bool(wanted.strict))
+        return OutputSchema(wanted.name or "output", schema, strict=wanted.strict is not False)
     if parameters.output_mode == "prompted" and not parameters.output_tools:
         return OutputSchema("json", None, strict=False)
     return None

@@ -31,6 +31,13 @@ CHAT = OpenAIChat()
 RESPONSES = OpenAIResponses()
 CODECS: list[Codec] = [CHAT, RESPONSES]
 SCHEMA: JSON = {"type": "object", "properties": {"city": {"type": "string"}}}
+CLOSED: dict[str, JSON] = {
+    "type": "object",
+    "properties": {"city": {"type": "string"}},
+    "required": ["city"],
+    "additionalProperties": False,
+}
+"""A schema as strict mode wants one."""
 USER: JSON = {"role": "user", "content": "Hi"}
 
 
@@ -97,7 +104,7 @@ def test_every_field_of_a_chat_request_has_its_place() -> None:
             "type": "json_schema",
             "json_schema": {
                 "name": "answer",
-                "schema": {"type": "object"},
+                "schema": CLOSED,
                 "strict": True,
                 "description": "An answer",
             },
@@ -136,7 +143,7 @@ def test_every_field_of_a_chat_request_has_its_place() -> None:
         top_p=1,
         stop=("\n\n",),
         seed=7,
-        output_schema=OutputSchema("answer", {"type": "object", "description": "An answer"}, strict=True),
+        output_schema=OutputSchema("answer", {**CLOSED, "description": "An answer"}, strict=True),
         reasoning_effort="low",
         extra={"user": "u1", "logit_bias": {"50256": -100}},
         extra_format="openai-chat",
@@ -477,7 +484,7 @@ def requests(draw: st.DrawFn) -> Request:
         max_tokens=draw(st.none() | st.integers(1, 4096)),
         temperature=draw(st.none() | st.floats(0, 2)),
         top_p=draw(st.none() | st.floats(0, 1)),
-        output_schema=draw(st.none() | st.builds(OutputSchema, NAMES, st.just(schema), st.booleans())),
+        output_schema=draw(st.none() | st.builds(OutputSchema, NAMES, st.just(CLOSED), st.booleans())),
         reasoning_effort=draw(st.sampled_from([None, "low", "high"])),
     )
 

@@ -29,6 +29,7 @@ from resilient_ai.models.wire.openai_chat.names import (
     REASONING_FIELDS,
 )
 from resilient_ai.models.wire.shape import items
+from resilient_ai.models.wire.strict_schema import strictly
 
 _Fields = dict[str, JSON]
 
@@ -109,9 +110,10 @@ def _tool_choice(choice: str) -> JSON:
 def _response_format(schema: OutputSchema) -> _Fields:
     if schema.schema is None:
         return {"type": "json_object"}
+    written, strict = strictly(schema)
     return {
         "type": "json_schema",
-        "json_schema": {"name": schema.name, "schema": schema.schema, "strict": schema.strict},
+        "json_schema": {"name": schema.name, "schema": written, "strict": strict},
     }
 
 

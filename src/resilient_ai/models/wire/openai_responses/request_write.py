@@ -22,6 +22,7 @@ from resilient_ai.models.wire.hints import lost
 from resilient_ai.models.wire.images import url_of_image
 from resilient_ai.models.wire.jsonbody import encode
 from resilient_ai.models.wire.openai_responses.names import CALL_STATE_FIELDS, FORMAT, REASONING_ITEM
+from resilient_ai.models.wire.strict_schema import strictly
 
 _Fields = dict[str, JSON]
 
@@ -118,7 +119,8 @@ def _tool(tool: Tool) -> _Fields:
 def _format(schema: OutputSchema) -> _Fields:
     if schema.schema is None:
         return {"type": "json_object"}
-    return {"type": "json_schema", "name": schema.name, "schema": schema.schema, "strict": schema.strict}
+    written, strict = strictly(schema)
+    return {"type": "json_schema", "name": schema.name, "schema": written, "strict": strict}
 
 
 def _write_message(message: Message, where: str, out: list[JSON]) -> None:
