@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -212,3 +214,37 @@ def test_an_exporter_that_hangs_changes_no_call(server: FaultServer, way: str) -
             assert isinstance(ask(server, way), Reply)
     exporter.leave.set()
     provider.shutdown()
+
+
+WITHOUT_STDERR = """
+import sys
+from resilient_ai import ResilientModel, observe
+from resilient_ai.models import canned
+from resilient_ai.runtime import observers
+chain = ResilientModel([canned("answer")])
+if sys.argv[1] == "closed later":
+    observe()
+    sys.stderr.close()
+else:
+    assert sys.stderr is None
+    observe()
+print(chain.generate("question").text)
+print(sum(observers.failures().values()))
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="no shell here starts a process without a standard error")
+@pytest.mark.parametrize(("how", "failed"), [("never there", "0"), ("closed later", "1")])
+def test_a_standard_error_that_is_closed_changes_no_call_and_is_not_replaced_by_standard_output(
+    how: str, failed: str
+) -> None:
+    shell = '"$0" -c "$1" "$2"' + (" 2>&-" if how == "never there" else " 2>/dev/null")
+    done = subprocess.run(
+        ["/bin/sh", "-c", shell, sys.executable, WITHOUT_STDERR, how],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0
+    assert done.stdout.split() == ["answer", failed]

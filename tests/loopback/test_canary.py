@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import openai
 import pytest
 
 from echoing_server import MODES, echoing
@@ -21,6 +24,8 @@ from resilient_ai import (
     Tool,
     ToolCall,
     ToolResult,
+    outcome_of,
+    wrap,
 )
 from resilient_ai.models import OpenAIModel
 from watching import Seen, planted, planted_key, watched
@@ -108,3 +113,59 @@ def _met(error: Any, seen: Seen) -> None:
     partial = getattr(error, "partial", None)
     if partial is not None:
         seen.note("what came", partial)
+
+
+@pytest.mark.parametrize("way", ["create", "acreate", "stream", "astream"])
+@pytest.mark.parametrize("mode", MODES)
+def test_nothing_is_seen_of_a_wrapped_client(
+    port: int,
+    mode: str,
+    way: str,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By whoever watches. What the SDK raises, and what it and its HTTP client log, says what it always says."""
+    for foreign in ("openai", "httpx", "httpx2"):
+        monkeypatch.setattr(logging.getLogger(foreign), "disabled", True)
+    options: dict[str, Any] = {
+        "base_url": f"http://127.0.0.1:{port}/{planted('path')}/{mode}",
+        "api_key": planted_key(),
+        "default_headers": {"X-Tenant": planted("header")},
+        "timeout": 0.3 if mode == "stall" else 5.0,
+    }
+    asked: dict[str, Any] = {
+        "model": "first",
+        "user": planted("extra"),
+        "messages": [
+            {"role": "system", "content": planted("system")},
+            {"role": "user", "content": f"{planted('prompt')} ann.{planted('mail')}@example.com"},
+        ],
+    }
+    behind = OpenAIModel("second", options["base_url"], planted_key(2))
+    policies: dict[str, Any] = {"fallback": [behind], "retry": Retry(2, base=0, cap=0), "deadline": 5.0}
+
+    async def main() -> None:
+        async with contextlib.aclosing(behind), wrap(openai.AsyncOpenAI(**options), **policies) as client:
+            if way == "acreate":
+                await client.chat.completions.create(**asked)
+            else:
+                async for _ in await client.chat.completions.create(**asked, stream=True):
+                    pass
+
+    with watched(tmp_path) as seen:
+        try:
+            if way in ("acreate", "astream"):
+                asyncio.run(main())
+            else:
+                with wrap(openai.OpenAI(**options), **policies) as client:
+                    answer: Any = client.chat.completions.create(**asked, stream=way == "stream")
+                    if way == "stream":
+                        list(answer)
+        except Exception as error:  # noqa: BLE001 - what is looked at
+            seen.note("the outcome", outcome_of(error), *getattr(error, "attempts", ()))
+            seen.note("its notes", *getattr(error, "__notes__", ()))
+    seen.note("the terminal", *capfd.readouterr())
+    behind.close()
+    assert seen.leaks() == {}
+    assert seen.texts["the audit trail"].count('"record":"call"') == 1

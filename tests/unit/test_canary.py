@@ -24,9 +24,11 @@ from resilient_ai import (
     Request,
     ResilientModel,
     Retry,
+    StreamInterrupted,
     Text,
     ToolCall,
     ToolResult,
+    resilient,
 )
 from resilient_ai.config import load_config
 from resilient_ai.core.events import Event
@@ -92,6 +94,10 @@ def bad_check(reply: Reply) -> str:
     return f"It said {reply.text}, which is {planted('problem')}."
 
 
+def check_once(reply: Reply) -> str | None:
+    return None if reply.text == "fine" else bad_check(reply)
+
+
 def classify_nothing(failure: Exception) -> NoReturn:
     raise RuntimeError(str(failure), planted("hook"))
 
@@ -141,6 +147,13 @@ PATHS: dict[str, Route] = {
         lambda: [ScriptedModel([ok(f'{{"{planted("field")}": "{planted("value")}"}}')] * 3)],
         options={"output_type": dict[str, int]},
     ),
+    "asked again": Route(
+        lambda: [ScriptedModel([ok(planted("draft")), ok("7")])], options={"output_type": int}
+    ),
+    "asked again by a check": Route(
+        lambda: [ScriptedModel([ANSWER, ok("fine")])],
+        {"checks": [check_once]},
+    ),
     "not json": Route(lambda: [ScriptedModel([ANSWER] * 3)], options={"output_type": int}),
     "check failure": Route(lambda: [ScriptedModel([ANSWER] * 3)], {"checks": [bad_check]}),
     "check that raises": Route(lambda: [ScriptedModel([ANSWER] * 3)], {"checks": [explode]}),
@@ -189,6 +202,7 @@ def test_nothing_is_seen_of_a_call(
     seen.note("the terminal", captured.out, captured.err)
     assert seen.leaks() == {}
     assert seen.texts["the log file"].count("call.finished") >= taken.calls
+    assert seen.texts["the audit trail"].count('"record":"call"') >= taken.calls
 
 
 def _ask(colour: Colour, chain: ResilientModel, way: str, taken: Route, seen: Seen) -> None:
@@ -316,3 +330,38 @@ def test_a_failing_observer_is_counted_and_reported_once_and_changes_no_call(
     assert count == len(told) > 5
     assert seen.records.getvalue().count(broken.__qualname__) == 1
     assert seen.leaks() == {}
+
+
+@pytest.mark.parametrize("way", ["answers", "fails", "falls back", "yields"])
+def test_nothing_is_seen_of_a_decorated_function(
+    way: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Neither of what it is called with, nor of what it returns, yields or raises."""
+
+    def behind(text: str, *, key: str) -> str:
+        return planted("answer") + text + key
+
+    def asked(text: str, *, key: str) -> str:
+        if way != "answers":
+            explode()
+        return planted("answer") + text + key
+
+    def pieces(text: str, *, key: str) -> Iterator[str]:
+        yield text + key
+        explode()
+
+    function: Any = pieces if way == "yields" else asked
+    options: dict[str, Any] = {"fallback": [behind]} if way == "falls back" else {}
+    with watched(tmp_path) as seen:
+        decorated: Any = resilient(retry=Retry(2, base=0, cap=0), clock=ManualClock(), **options)(function)
+        try:
+            given = decorated(planted("argument"), key=planted_key())
+            if way == "yields":
+                list(given)
+        except (ValueError, StreamInterrupted) as failure:
+            seen.met(failure, foreign=True)
+        seen.note("the function", decorated, decorated.resilience.health())
+    seen.note("the terminal", *capfd.readouterr())
+    assert seen.leaks() == {}
+    assert "call.finished" in seen.texts["the log file"]
+    assert '"record":"call"' in seen.texts["the audit trail"]

@@ -252,6 +252,8 @@ class Observation:
         elif options.logs is None:
             return None
         elif options.log_file is None:
+            if sys.stderr is None:  # pyright: ignore[reportUnnecessaryComparison] - the process was started without one
+                return None
             write = to_stream(sys.stderr, options.logs)
         else:
             stream = options.log_file.open("a", encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from typing import Any
 
@@ -26,7 +27,7 @@ from resilient_ai.messages import Usage
 from resilient_ai.models import OpenAIModel
 from resilient_ai.policies.spending import CostCap
 from resilient_ai.telemetry import Ledger
-from resilient_ai.testing import ScriptedModel, cut, error, ok, stall
+from resilient_ai.testing import Captured, ManualClock, ScriptedModel, cut, error, ok, stall
 
 PRICED = Traits(typical_seconds=0.05, price=Price(1.0, 1.0, per=1))
 """A token costs one, so that costs read as tokens."""
@@ -85,6 +86,27 @@ def test_the_window_counts_all_calls_and_moves_on(colour: Colour) -> None:
         colour.ask(chain, max_tokens=20)
     colour.clock.advance(61.0)
     assert colour.ask(chain, max_tokens=20).text == "ok"
+
+
+def test_calls_in_flight_side_by_side_cannot_pass_the_window_together() -> None:
+    """Each alone would fit: what one may still cost is set aside before it is sent."""
+    colour = Colour("asyncio", ManualClock(), Captured())
+    model = priced(*[ok("ok", after=5.0, usage=Usage(10, 20))] * 4)
+    chain = capped(colour, model, per_window=100.0)
+
+    async def main() -> list[Reply | BaseException]:
+        asked = [chain.agenerate("question", max_tokens=40) for _ in range(6)]
+        return await asyncio.gather(*asked, return_exceptions=True)
+
+    ended = colour.clock.run(main())
+    answered = [one for one in ended if isinstance(one, Reply)]
+    assert 1 <= len(answered) == len(model.log) < 6
+    assert sum(isinstance(one, BudgetExceeded) for one in ended) == 6 - len(answered)
+    assert chain.plan.spending is not None
+    assert chain.plan.spending.taken(colour.clock.now()) == 30.0 * len(answered) <= 100.0
+    assert colour.clock.run(chain.agenerate("question", max_tokens=5)).text == "ok", (
+        "what was not spent is free again"
+    )
 
 
 def test_a_chain_built_anew_goes_on_with_what_was_spent(colour: Colour) -> None:
