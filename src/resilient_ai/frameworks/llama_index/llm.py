@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from llama_index.core.base.llms.types import (
@@ -27,9 +28,10 @@ from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.llms.llm import ToolSelection
 from llama_index.core.llms.utils import parse_partial_json  # pyright: ignore[reportUnknownVariableType]
 
-from resilient_ai.frameworks.contract import refuse_restart, tool_choice, usable
+from resilient_ai.frameworks.contract import tool_choice, usable
 from resilient_ai.frameworks.llama_index.messages import messages_of
 from resilient_ai.frameworks.llama_index.replies import Growing, chat_of, completion_of
+from resilient_ai.frameworks.llama_index.streams import aitems, items
 from resilient_ai.messages import DataClassName, Message, Request, Text
 from resilient_ai.model import ResilientModel
 
@@ -115,81 +117,37 @@ class ResilientLLM(FunctionCallingLLM):
     @_chat_told
     def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
         stream = self.model.stream(Request(messages_of(messages)), **self._options(kwargs))
-
-        def pieces() -> Generator[ChatResponse]:
-            growing = Growing()
-            with stream:
-                for chunk in stream:
-                    refuse_restart(chunk)
-                    response = growing.chat(chunk)
-                    if response is not None:
-                        yield response
-                yield chat_of(stream.reply(), delta="")
-
-        return pieces()
+        return items(stream, Growing().chat, partial(chat_of, delta=""))
 
     @_chat_told
     async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseAsyncGen:
         stream = self.model.astream(Request(messages_of(messages)), **self._options(kwargs))
-
-        async def pieces() -> AsyncGenerator[ChatResponse]:
-            growing = Growing()
-            async with stream:
-                async for chunk in stream:
-                    refuse_restart(chunk)
-                    response = growing.chat(chunk)
-                    if response is not None:
-                        yield response
-                yield chat_of(await stream.reply(), delta="")
-
-        return pieces()
+        return aitems(stream, Growing().chat, partial(chat_of, delta=""))
 
     # --- completion ---------------------------------------------------------------------------------------------------
 
     @_completion_told
-    def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:  # noqa: FBT001, FBT002 - LlamaIndex's signature
+    def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
         return completion_of(self.model.generate(_question(prompt), **self._options(kwargs)))
 
     @_completion_told
-    async def acomplete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:  # noqa: FBT001, FBT002 - LlamaIndex's signature
+    async def acomplete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
         return completion_of(await self.model.agenerate(_question(prompt), **self._options(kwargs)))
 
     @_completion_told
-    def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseGen:  # noqa: FBT001, FBT002 - LlamaIndex's signature
+    def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseGen:
         stream = self.model.stream(_question(prompt), **self._options(kwargs))
-
-        def pieces() -> Generator[CompletionResponse]:
-            growing = Growing()
-            with stream:
-                for chunk in stream:
-                    refuse_restart(chunk)
-                    response = growing.completion(chunk)
-                    if response is not None:
-                        yield response
-                yield completion_of(stream.reply(), delta="")
-
-        return pieces()
+        return items(stream, Growing().completion, partial(completion_of, delta=""))
 
     @_completion_told
     async def astream_complete(
         self,
         prompt: str,
-        formatted: bool = False,  # noqa: FBT001, FBT002 - LlamaIndex's signature
+        formatted: bool = False,
         **kwargs: Any,
     ) -> CompletionResponseAsyncGen:
         stream = self.model.astream(_question(prompt), **self._options(kwargs))
-
-        async def pieces() -> AsyncGenerator[CompletionResponse]:
-            growing = Growing()
-            async with stream:
-                async for chunk in stream:
-                    refuse_restart(chunk)
-                    response = growing.completion(chunk)
-                    if response is not None:
-                        yield response
-                yield completion_of(await stream.reply(), delta="")
-
-        return pieces()
+        return aitems(stream, Growing().completion, partial(completion_of, delta=""))
 
     # --- structured output and functions ------------------------------------------------------------------------------
 
@@ -222,9 +180,9 @@ class ResilientLLM(FunctionCallingLLM):
         tools: Sequence[BaseTool],
         user_msg: str | ChatMessage | None = None,
         chat_history: list[ChatMessage] | None = None,
-        verbose: bool = False,  # noqa: FBT001, FBT002 - LlamaIndex's signature
-        allow_parallel_tool_calls: bool = False,  # noqa: FBT001, FBT002 - as above
-        tool_required: bool = False,  # noqa: FBT001, FBT002 - as above
+        verbose: bool = False,
+        allow_parallel_tool_calls: bool = False,
+        tool_required: bool = False,
         **kwargs: Any,
     ) -> dict[str, Any]:
         messages = list(chat_history or ())
@@ -247,7 +205,7 @@ class ResilientLLM(FunctionCallingLLM):
         self,
         response: ChatResponse,
         tools: Sequence[BaseTool],
-        allow_parallel_tool_calls: bool = False,  # noqa: FBT001, FBT002 - LlamaIndex's signature
+        allow_parallel_tool_calls: bool = False,
         **kwargs: Any,
     ) -> ChatResponse:
         """Keeps the first call where one was asked for: not every provider knows how to ask for one."""
@@ -259,7 +217,7 @@ class ResilientLLM(FunctionCallingLLM):
     def get_tool_calls_from_response(
         self,
         response: ChatResponse,
-        error_on_no_tool_call: bool = True,  # noqa: FBT001, FBT002 - LlamaIndex's signature
+        error_on_no_tool_call: bool = True,
         **kwargs: Any,
     ) -> list[ToolSelection]:
         """The calls in `response`; those of a stream may still be growing.
