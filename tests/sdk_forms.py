@@ -223,7 +223,7 @@ async def chat_tools_parse(client: Any, **options: Any) -> Seen:
 
 
 async def chat_helper_parse(client: Any, **options: Any) -> Seen:
-    return await chat_helper(client, response_format=Place, **options)
+    return await chat_helper(client, **({"response_format": Place} | options))
 
 
 async def chat_copy(client: Any, **options: Any) -> Seen:
@@ -291,7 +291,7 @@ async def responses_helper(client: Any, **options: Any) -> Seen:
 
 
 async def responses_parse(client: Any, **options: Any) -> Seen:
-    return response_seen(await IO.of(client.responses.parse(**(ASKED | options), text_format=Place)))
+    return response_seen(await IO.of(client.responses.parse(**(ASKED | {"text_format": Place} | options))))
 
 
 async def responses_raw(client: Any, **options: Any) -> Seen:
@@ -325,7 +325,7 @@ async def responses_tools_helper(client: Any, **options: Any) -> Seen:
 
 
 async def responses_helper_parse(client: Any, **options: Any) -> Seen:
-    return await responses_helper(client, text_format=Place, **options)
+    return await responses_helper(client, **({"text_format": Place} | options))
 
 
 async def responses_copy(client: Any, **options: Any) -> Seen:
@@ -413,7 +413,7 @@ async def messages_helper(client: Any, **options: Any) -> Seen:
 
 
 async def messages_parse(client: Any, **options: Any) -> Seen:
-    return message_seen(await IO.of(client.messages.parse(**(MESSAGES | options), output_format=Place)))
+    return message_seen(await IO.of(client.messages.parse(**(MESSAGES | {"output_format": Place} | options))))
 
 
 async def messages_raw(client: Any, **options: Any) -> Seen:
@@ -447,7 +447,7 @@ async def messages_tools_helper(client: Any, **options: Any) -> Seen:
 
 
 async def messages_helper_parse(client: Any, **options: Any) -> Seen:
-    return await messages_helper(client, output_format=Place, **options)
+    return await messages_helper(client, **({"output_format": Place} | options))
 
 
 async def messages_copy(client: Any, **options: Any) -> Seen:

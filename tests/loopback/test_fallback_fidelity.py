@@ -11,9 +11,10 @@ import json
 import sys
 from collections.abc import Awaitable, Callable, Generator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
+from pydantic import BaseModel, ConfigDict
 
 import tiny_gguf
 from answering_server import CUT, PLACE, TEXT, TOKENS, TOOL, AnsweringServer, answering
@@ -222,17 +223,40 @@ def test_the_other_provider_is_asked_the_same_in_its_own_words(
 
 
 @pytest.fixture(scope="module")
-def device(tmp_path_factory: pytest.TempPathFactory) -> Generator[OnDeviceModel]:
-    path: Path = tiny_gguf.write(tmp_path_factory.mktemp("model") / "triage.gguf")
-    model = OnDeviceModel(path, max_tokens=24)
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_gguf.write(tmp_path_factory.mktemp("model") / "triage.gguf")
+
+
+@pytest.fixture(scope="module")
+def device(weights: Path) -> Generator[OnDeviceModel]:
+    model = OnDeviceModel(weights, max_tokens=24)
     yield model
     model.close()
 
 
-@pytest.mark.skipif(
+@pytest.fixture(scope="module")
+def patient(weights: Path) -> Generator[OnDeviceModel]:
+    """The same, with room for the blanks a model that knows nothing puts into its JSON."""
+    model = OnDeviceModel(weights, max_tokens=512, name="patient")
+    yield model
+    model.close()
+
+
+class Ticket(BaseModel):
+    """What a model that knows nothing can still answer under a grammar."""
+
+    model_config = ConfigDict(extra="forbid")  # or the model goes on with fields of its own until it is cut
+
+    queue: Literal["billing", "orders"]
+
+
+on_device = pytest.mark.skipif(
     importlib.util.find_spec("xllamacpp") is None or sys.platform != "linux",
     reason="xllamacpp is not installed or this is no Linux: NO answer of the device is read through a client",
 )
+
+
+@on_device
 @pytest.mark.parametrize("surface", SURFACES)
 def test_an_answer_of_the_device_is_read_as_the_clients_own(
     made: Callable[..., Asked], device: OnDeviceModel, surface: str, colour: str
@@ -250,3 +274,19 @@ def test_an_answer_of_the_device_is_read_as_the_clients_own(
         outcome = outcome_of(seen.result)
         assert outcome is not None
         assert outcome.served_by == "triage"
+
+
+@on_device
+def test_an_object_of_the_device_is_parsed_by_the_client(
+    made: Callable[..., Asked], patient: OnDeviceModel, colour: str
+) -> None:
+    for surface, option in (
+        ("chat", "response_format"),
+        ("responses", "text_format"),
+        ("messages", "output_format"),
+    ):
+        asked = made(surface, colour, patient)
+        for form in ("parse", "helper-parse"):
+            parsed = asked.by(SURFACES[surface].forms[form][0], **{option: Ticket}).parsed
+            assert isinstance(parsed, Ticket)
+            assert parsed.queue in ("billing", "orders")
