@@ -67,7 +67,7 @@ def _in_logs(text: str) -> Iterator[Span]:
         yield from logins
         yield from contact.find_email(text, logins=logins, units=False)
     if ":" in text or "=" in text or "--" in text or "</" in text:
-        yield from labelled.find_labelled(text, labelled.LABELS.find(lowered))
+        yield from labelled.find_labelled(text, lowered)
     if "-----BEGIN" in text:
         yield from keys.find_private_keys(text)
     if "curl" in text or "netrc" in text or "machine " in text:
@@ -100,11 +100,9 @@ def _in_prose(text: str) -> Iterator[Span]:
         yield from contact.find_email(text, logins=logins, units=True)
     if b"dot" in lowered or b"(at)" in lowered or b"[at]" in lowered:
         yield from contact.find_spelled_email(text)
-    hits = list(spoken.WORDS.find(lowered))
-    if hits:
-        if ":" in text or "=" in text or "--" in text or "</" in text:
-            yield from labelled.find_labelled(text, hits)
-        yield from spoken.find_spoken(text, hits)
+    if ":" in text or "=" in text or "--" in text or "</" in text:
+        yield from labelled.find_labelled(text, lowered)
+    yield from spoken.find_spoken(text, lowered)
     if "-----BEGIN" in text:
         yield from keys.find_private_keys(text)
     if "curl" in text or "netrc" in text or "machine " in text:

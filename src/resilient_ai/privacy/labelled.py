@@ -10,7 +10,7 @@ from resilient_ai.privacy.literals import Literals
 from resilient_ai.privacy.spans import KINDS, Span
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
 KIND: Final = "SECRET"
 
@@ -73,16 +73,16 @@ _CODE: Final = re.compile(r"[a-z_][\w.]{2,60}[(\[]")
 _PIN: Final = re.compile(r"\d{3,8}\b")
 
 
-def find_labelled(text: str, hits: Iterable[tuple[int, bytes]]) -> Iterator[Span]:
+def find_labelled(text: str, lowered: bytes) -> Iterator[Span]:
     """Yield the values of fields with a sensitive name.
 
     Args:
         text: The text.
-        hits: Offsets of the stems in it, ascending.
+        lowered: `text` in Latin-1 and lower case, character by character.
     """
     done: set[int] = set()
     taken = 0
-    for position, _ in hits:
+    for position, _ in LABELS.find(lowered):
         if position < taken:
             continue
         after = _AFTER_STEM.match(text, position)

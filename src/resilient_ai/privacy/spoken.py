@@ -5,23 +5,21 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from resilient_ai.privacy.labelled import STEMS
 from resilient_ai.privacy.literals import Literals
 from resilient_ai.privacy.spans import Span
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
 _SECRET: Final = "SECRET"  # noqa: S105 - the name of a kind
 _USER: Final = "USERNAME"
 _ACCOUNT: Final = "ACCOUNT"
 
 _USERS: Final = ("user name", "username", "user_name", "benutzername", "nombre de usuario", "nome utente")
-# Together with the stems of `labelled.py`, so that one pass over a text serves both.
-WORDS: Final = Literals((*STEMS, *_USERS, "swift"), ("bic",))
+_SECRETS: Final = ("passw", "passphrase", "passcode", "pwd", "secret")
+WORDS: Final = Literals((*_SECRETS, *_USERS, "swift"), ("bic",))
 _USER_WORDS: Final = frozenset(word.encode() for word in _USERS)
 _BANK_WORDS: Final = frozenset({b"swift", b"bic"})
-_SECRET_STEMS: Final = frozenset({b"pass", b"pw", b"secret"})
 
 _SAID: Final = (
     r"(?:[ \"']{1,2}(?!is\b|was\b|as\b)[a-z']{1,12}){0,5}?[ \"']{0,2}(?::|=|\bis\b:?|\bwas\b|\bas\b|\bto\b)"
@@ -47,15 +45,15 @@ _NOBODY: Final = re.compile(
 )
 
 
-def find_spoken(text: str, hits: Iterable[tuple[int, bytes]]) -> Iterator[Span]:
+def find_spoken(text: str, lowered: bytes) -> Iterator[Span]:
     """Yield passwords, user names and bank codes of which a sentence says that they are one.
 
     Args:
         text: The text.
-        hits: What `WORDS` finds in it.
+        lowered: `text` in Latin-1 and lower case, character by character.
     """
     resume = 0
-    for at, word in hits:
+    for at, word in WORDS.find(lowered):
         if at < resume:
             continue
         if word in _USER_WORDS:
@@ -69,10 +67,8 @@ def find_spoken(text: str, hits: Iterable[tuple[int, bytes]]) -> Iterator[Span]:
                 resume = code.end()
                 yield Span(*code.span(1), _ACCOUNT)
             continue
-        elif word in _SECRET_STEMS:
-            found, kind = _SPOKEN.match(text, at), _SECRET
         else:
-            continue
+            found, kind = _SPOKEN.match(text, at), _SECRET
         if found:
             resume = found.start(1)
             yield from _spoken(found, kind)
