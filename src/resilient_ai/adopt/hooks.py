@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from resilient_ai.adopt.dialects import codec_of, model_in, resource_of
@@ -113,6 +114,10 @@ def _sdk(
 
 async def _carried(sdk: Sdk, policy: Policy, *, blocking: bool) -> Any:
     """The result of one call under `policy`."""
+    retries = sdk.retries
+    if retries is None:
+        refused = sdk.send(sdk.cast_to, sdk.options, stream=sdk.stream, stream_cls=sdk.stream_cls)
+        return refused if blocking else await refused
     client = sdk.client
     codec = codec_of(sdk.options.method, sdk.options.url)
     body: Mapping[str, JSON] = {}
@@ -124,9 +129,7 @@ async def _carried(sdk: Sdk, policy: Policy, *, blocking: bool) -> Any:
     url = sdk.options.url
     name = resource_of(url) if codec is None else model_in(codec, url, body)
     primary = primary_of(client, name, None if codec is None else codec.format)
-    retries = sdk.options.get_max_retries(client.max_retries)
-    attempts = retries + 1 if isinstance(retries, int) and retries >= 0 else 1
-    chain = policy.chain(primary, attempts=attempts, alone=codec is None)
+    chain = policy.chain(primary, attempts=retries + 1, alone=codec is None)
     return await Passage(policy, chain, primary, codec, body, sdk, blocking=blocking).carry()
 
 
@@ -202,14 +205,12 @@ def _hooks(base: type[Any], *, blocking: bool) -> dict[str, Any]:
         passage = CURRENT.get()
         if not (isinstance(passage, Passage) and passage.is_of(self)) or passage.capturing:
             return own, response
-        return passage.may_retry_after(error), response
+        return passage.may_retry_after(error, own=own), response
 
     def pause(self: Any, *arguments: Any, **named: Any) -> float:
         passage = _current(self)
-        if passage is None or passage.capturing:
-            own: float = base._calculate_retry_timeout(self, *arguments, **named)  # noqa: SLF001 - as above
-            return own
-        return passage.pause()
+        own: Callable[[], float] = partial(base._calculate_retry_timeout, self, *arguments, **named)  # noqa: SLF001 - as above
+        return own() if passage is None or passage.capturing else passage.pause(own)
 
     candidates = {
         "_prepare_options": sync_prepare if blocking else async_prepare,

@@ -14,7 +14,7 @@ One object serves one call, in one thread or task. Written once for both colours
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, final
 
 from resilient_ai.adopt.answers import RemainingTime, is_read
@@ -120,9 +120,7 @@ class Passage:
     async def _through_the_sdk(self) -> tuple[bool, Any]:
         """Whether the SDK's loop answered, and its result."""
         self._at.begin_attempt()
-        retries = self._chain.plan.retry.most_attempts
-        # One more than may be used: the loop asks the hooks before each retry, and they refuse the last.
-        options = self._sdk.copied(retries=NO_BOUND if retries is None else retries)
+        options = self._sdk.copied(retries=self._retries())
         try:
             return True, await self._exchange.sent(options)
         except LeftLoop:
@@ -136,12 +134,20 @@ class Passage:
                 raise
             self._exchange.told = error
             if self._at.asked is not None:
-                self._at.fail(error)
+                self._at.fail(error, again=None if self._sdk.raised(error) else False)
             if self._at.goes_on and not self._sdk.replayable:
                 # The SDK knows that the body it sent cannot be sent again, although its failure would allow it.
                 attach(error, self._at.given_up(error), note=True)
                 raise
             return False, None
+
+    def _retries(self) -> int:
+        """How many retries the SDK's loop is given."""
+        most = self._chain.plan.retry.most_attempts
+        if most is None:
+            return NO_BOUND
+        # One too many, which the hooks refuse: the loop would read the body of its last refusal without asking them, however long that took.
+        return most if self._at.driver.blocking and self._chain.timed else most - 1
 
     def _rescue(self) -> Rescue:
         return Rescue(self._exchange, self._policy, self._chain, self._body)
@@ -210,26 +216,28 @@ class Passage:
         self._at.fail(self._sdk.client._make_status_error_from_response(response))  # noqa: SLF001 - the SDK's own hook
         return self._at.goes_on
 
-    def may_retry_after(self, error: BaseException) -> bool:
-        """Whether the loop may ask again after `error`."""
+    def may_retry_after(self, error: BaseException, *, own: bool) -> bool:
+        """Whether the loop may ask again after `error`; `own` is what the SDK would do."""
         if self._at.over or not isinstance(error, Exception) or isinstance(error, LeftLoop):
             return False
         if self._at.asked is not None:
             self._exchange.told = error
-            self._at.fail(error)
+            self._at.fail(error, again=own)
         return self._at.goes_on
 
-    def pause(self) -> float:
-        """Seconds the loop waits before it asks again.
+    def pause(self, own: Callable[[], float]) -> float:
+        """Seconds the loop waits before it asks again; `own` tells what the SDK would wait.
 
         Raises:
             LeftLoop: It must not ask again; an SDK of the older kind did not ask before it came here.
         """
         if self._at.asked is not None:
             error = sys.exception()
-            self._at.fail(error if isinstance(error, Exception) else AttemptTimeout())
+            self._at.fail(error if isinstance(error, Exception) else AttemptTimeout(), again=True)
         if not self._at.goes_on:
             raise LeftLoop
+        if self._policy.settings.retry is None and not self._chain.timed:
+            return own()  # neither a policy nor a clock of ours has a say in it
         step = self._at.step
         return max(0.0, step.until - self._at.driver.clock.now()) if isinstance(step, Pause) else 0.0
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, cast, final
 
 from resilient_ai.adopt.own import OwnModels, OwnPrice
 from resilient_ai.core.clock import SYSTEM_CLOCK, Clock, seeded
-from resilient_ai.core.failure import FailureKind, Verdict
+from resilient_ai.core.failure import FailureKind, Verdict, verdict_of
 from resilient_ai.engine.plan import REASKS, Hop, Plan, check, check_prices, digest
 from resilient_ai.errors import ConfigError
 from resilient_ai.judging import judged
@@ -131,9 +131,19 @@ class Policy:
                 self._chains[key] = chain
         return chain
 
-    def judge(self, error: Exception) -> Verdict:
-        """Reads a failure."""
+    def judge(self, error: Exception, *, again: bool | None = None) -> Verdict:
+        """Reads a failure.
+
+        Args:
+            error: What was raised.
+            again: Whether the SDK itself asks again after it, which decides where nothing else is known of the failure: what it does not
+                take for its provider's is the application's. None if it was not asked.
+        """
         verdict = judged(error, self.settings.classify, self.settings.clock)
+        if again is not None and verdict.kind is FailureKind.UNKNOWN:
+            kind = FailureKind.CONNECTION if again else FailureKind.LOCAL
+            whose = "its provider's" if again else "the application's"
+            return verdict_of(kind, reasons=(*verdict.reasons, f"the SDK takes it for {whose}"))
         hint = verdict.retry_after
         if self.settings.deadline is None and hint is not None and hint > LONGEST_HINT_SECONDS:
             return replace(verdict, retry=False)
@@ -201,6 +211,8 @@ class Policy:
         plan = Plan(
             given.name, hops, deadline, given.reserve, retry, chosen, breaker, given.budget, given.limits, remapped, "raise",
             given.when_all_open, REASKS, policy, CostCap() if alone else given.max_cost, self._spending,
+            # Nobody bounded how long a call may wait: then it waits for no hint but its own, as it did before it was wrapped.
+            patient=given.deadline is not None,
         )  # fmt: skip
         if plan.max_cost.active:
             self._check_cap(plan, named=named)

@@ -156,14 +156,19 @@ class Progress:
         if isinstance(self.step, Pause):
             self.step = self.call.resume(self.driver.clock.now())
 
-    def fail(self, error: Exception) -> None:
-        """The attempt under way failed; what is next is in the state machine's hands."""
+    def fail(self, error: Exception, *, again: bool | None = None) -> None:
+        """The attempt under way failed; what is next is in the state machine's hands.
+
+        Args:
+            error: What was raised.
+            again: See `Policy.judge`.
+        """
         step, scope = self.asked, self.scope
         if step is None or scope is None:
             raise AssertionError("a failure without an attempt")
         self.disarm()
         self.asked = None
-        ended = failed(step, scope, error, self._policy.judge)
+        ended = failed(step, scope, error, partial(self._policy.judge, again=again))
         self.step = self.call.settle(ended, self.driver.clock.now())
 
     def answered(self, reply: Reply) -> Outcome:

@@ -59,6 +59,16 @@ class Sdk:
         options = self.options
         return getattr(options, "files", None) is None and getattr(options, "content", None) is None
 
+    def raised(self, error: Exception) -> bool:
+        """The SDK takes `error` for its provider's: it is of a class of its own."""
+        return isinstance(error, self.module.APIError)
+
+    @property
+    def retries(self) -> int | None:
+        """How many retries the caller or the client is set to; None if that is no number the SDK itself would take."""
+        retries = self.options.get_max_retries(self.client.max_retries)
+        return retries if isinstance(retries, int) and retries >= 0 else None
+
     async def prepare(self) -> None:
         """Has the SDK turn what the caller wrote (omitted values, its own models, iterators) into plain data, where it does so itself."""
         prepare = getattr(self.client, "_copy_and_prepare", None)

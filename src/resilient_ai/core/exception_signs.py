@@ -277,7 +277,10 @@ def sign_of(link: BaseException) -> Sign | None:
     sign = _row(type(link).__mro__)
     if sign is _TLS:
         reason: object = getattr(link, "reason", None)
-        return BROKEN if isinstance(reason, str) and reason in _TRANSIENT_TLS else sign
+        if isinstance(reason, str):
+            return BROKEN if reason in _TRANSIENT_TLS else sign
+        # OpenSSL numbers what it finds wrong; what carries no number was raised by something else, and says nothing of the server.
+        return BROKEN if type(link).__module__ == "ssl" and getattr(link, "errno", None) is None else sign
     if isinstance(link, OSError) and (sign is None or sign.generic):
         return _os_sign(link) or sign
     if (

@@ -347,7 +347,7 @@ class Call:
             return self._next_after(hop, now, "no_time")
         state = hop.state
         held = state.pace.held_until
-        if held > now and not self._last_resort:
+        if held > now and self._plan.patient and not self._last_resort:
             if held >= latest:
                 return self._next_after(hop, now, "rate_limited")
             return self._pause(self._plan.retry.after_hint(held - now, self._chance), now, latest)

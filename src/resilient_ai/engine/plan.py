@@ -110,6 +110,7 @@ class Plan:
         digest: Short hash of the effective policy.
         max_cost: What may be spent.
         spending: What the chain has spent in the window of `max_cost`; None without one.
+        patient: A model that told an earlier call to wait is waited for where nobody else answers sooner; otherwise it is asked at once.
     """
 
     name: str
@@ -128,6 +129,7 @@ class Plan:
     digest: str
     max_cost: CostCap = CostCap()  # noqa: RUF009 - frozen
     spending: Spending | None = None
+    patient: bool = True
 
     def worst_case(self, *, checked: bool = False) -> WorstCase:
         """The most a call of this plan may cost; `checked` counts the re-asks of validated output."""
