@@ -1,53 +1,88 @@
 """A pytest plugin for the test suites of SDKs: every client they make is wrapped as soon as it is made.
 
-Used by sdk_suites.py; the SDK is named by the environment variable WRAP_CLIENTS_OF.
+Used by sdk_suites.py. The environment names the SDK in WRAP_CLIENTS_OF, and in SUITE_REPORT the file that is told how each test ended;
+without the first nothing is wrapped.
 """
 
 from __future__ import annotations
 
 import functools
 import importlib
+import json
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from resilient_ai import Breaker
-from resilient_ai.adopt import hooks, wrap
-from resilient_ai.core.clock import SystemClock
-from resilient_ai.core.events import CallStarted, Event
-
-_seen = {"clients": 0, "calls": 0}
+SEEN = {"clients": 0, "calls": 0}
+ENDED: dict[str, str] = {}
+"""How each test ended: `passed`, `skipped` or `failed`; whatever went wrong around it is its failure."""
 
 
-def _count(event: Event) -> None:
-    if isinstance(event, CallStarted):
-        _seen["calls"] += 1
+def pytest_configure() -> None:
+    """Patches the constructors of every client class the SDK exports."""
+    name = os.environ.get("WRAP_CLIENTS_OF")
+    if name is None:
+        return
+    sdk = importlib.import_module(name)
+    base = importlib.import_module(f"{name}._base_client")
+    for kind in {value for value in list(vars(sdk).values()) if isinstance(value, type)}:
+        if issubclass(kind, base.BaseClient) and "__init__" in vars(kind):
+            setattr(kind, "__init__", _wrapping(vars(kind)["__init__"]))  # noqa: B010 - a constructor is replaced on purpose
 
 
 def _wrapping(init: Callable[..., None]) -> Callable[..., None]:
+    from resilient_ai import Breaker, RetryBudget
+    from resilient_ai.adopt import hooks, wrap
+    from resilient_ai.core.events import CallStarted, Event
+
+    def count(event: Event) -> None:
+        if isinstance(event, CallStarted):
+            SEEN["calls"] += 1
+
     @functools.wraps(init)
     def made(self: Any, *arguments: Any, **named: Any) -> None:
         init(self, *arguments, **named)
         kind: Any = self.__class__
         outermost = getattr(kind.__init__, "__wrapped__", None) is init
         if outermost and not hasattr(kind, hooks.POLICY):
-            # The suites fail calls on purpose, all with one key and many on one client: a breaker would do its work. A clock of its own keeps
-            # the budget of every client to itself.
-            wrap(self, clock=SystemClock(), breaker=Breaker(enabled=False), observers=[_count])
-            _seen["clients"] += 1
+            # The suites fail calls on purpose, all with one key and many on one client: breaker and retry budget would do their work. And
+            # they answer with `{}` where they look at the request only.
+            wrap(
+                self,
+                breaker=Breaker(enabled=False),
+                budget=RetryBudget(enabled=False),
+                verify_answers=False,
+                observers=[count],
+            )
+            SEEN["clients"] += 1
 
     return made
 
 
-def pytest_configure() -> None:
-    """Patches the constructors of every client class the SDK exports."""
-    sdk = importlib.import_module(os.environ["WRAP_CLIENTS_OF"])
-    base = importlib.import_module(f"{sdk.__name__}._base_client")
-    for kind in {value for value in list(vars(sdk).values()) if isinstance(value, type)}:
-        if issubclass(kind, base.BaseClient) and "__init__" in vars(kind):
-            setattr(kind, "__init__", _wrapping(vars(kind)["__init__"]))  # noqa: B010 - a constructor is replaced on purpose
+def pytest_runtest_logreport(report: Any) -> None:
+    """Notes how a test ended."""
+    if report.failed or (report.when == "call" and report.nodeid not in ENDED):
+        ENDED[report.nodeid] = report.outcome
+    elif report.skipped:
+        ENDED.setdefault(report.nodeid, "skipped")
 
 
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Says how much of the suite went through the wrapper."""
-    terminalreporter.write_line(f"wrapped clients: {_seen['clients']}; wrapped calls: {_seen['calls']}")
+def pytest_collectreport(report: Any) -> None:
+    """A module that cannot be read fails like a test."""
+    if report.failed:
+        ENDED[report.nodeid] = "failed"
+
+
+def pytest_testnodedown(node: Any) -> None:
+    """Adds what a worker of pytest-xdist saw."""
+    for word, many in getattr(node, "workeroutput", {}).get("seen", {}).items():
+        SEEN[word] += many
+
+
+def pytest_sessionfinish(session: Any) -> None:
+    """Writes the report, or hands it to who writes it."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["seen"] = SEEN
+        return
+    Path(os.environ["SUITE_REPORT"]).write_text(json.dumps({"ended": ENDED, **SEEN}), encoding="utf-8")

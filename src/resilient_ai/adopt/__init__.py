@@ -53,6 +53,7 @@ def wrap(
     on: Mapping[str, str] | None = None,
     when_all_open: WhenAllOpen | None = None,
     checks: Sequence[OutputCheck] | None = None,
+    verify_answers: bool | None = None,
     observers: Sequence[Observer] | None = None,
     classify: ClassifyHook | None = None,
     data_class: DataClassName | None = None,
@@ -84,6 +85,8 @@ def wrap(
         on: What to do per failure kind instead of the default: `retry`, `next`, `raise` or `wait`.
         when_all_open: What to do when every breaker is open.
         checks: Called with every answer.
+        verify_answers: False takes whatever comes whole and with a good status for an answer, as the SDK alone does: for a vendor who
+            answers in a way of its own. None, as True, takes a web page, `{}` or an answer without content for a failure.
         observers: Called with every event of this client, besides those `observe()` switched on.
         classify: Reads an exception before the library does.
         data_class: How sensitive what this client sends is; fallbacks not cleared for it are skipped, or asked as `privacy` says.
@@ -115,6 +118,7 @@ def wrap(
         "on": on,
         "when_all_open": when_all_open,
         "checks": checks,
+        "verify_answers": verify_answers,
         "observers": observers,
         "classify": classify,
         "data_class": data_class,

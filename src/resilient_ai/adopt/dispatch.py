@@ -174,7 +174,10 @@ class Dispatch:
             response = await self._sent(scope)
             if self._codec is None or self._stream:
                 return Reply("")  # the caller reads it: its status was all there was to judge
-            return answer_in(response, self._codec, self._primary, self._at.call.request, scope)
+            verified = self._policy.settings.verify_answers
+            return answer_in(
+                response, self._codec, self._primary, self._at.call.request, scope, verified=verified
+            )
         except Exception as error:
             self._told = error
             raise

@@ -31,6 +31,7 @@ class Exchange:
         primary: The model the call names.
         codec: The wire format, or None for a call that passes through.
         timed: The engine's own clocks bound the attempts.
+        verified: A whole answer that is none of its format is a failure.
 
     Attributes:
         request: The last request as the SDK built it; None before there is one.
@@ -52,14 +53,25 @@ class Exchange:
         "source",
         "timed",
         "told",
-    )  # fmt: skip
+        "verified",
+    )
 
-    def __init__(self, sdk: Sdk, at: Progress, primary: Primary, codec: Codec | None, *, timed: bool) -> None:
+    def __init__(
+        self,
+        sdk: Sdk,
+        at: Progress,
+        primary: Primary,
+        codec: Codec | None,
+        *,
+        timed: bool,
+        verified: bool,
+    ) -> None:
         self.sdk = sdk
         self.at = at
         self.primary = primary
         self.codec = codec
         self.timed = timed
+        self.verified = verified
         self.request: Any = None
         self.received: dict[str, Any] | None = None
         self.told: Exception | None = None
@@ -162,7 +174,9 @@ class Exchange:
                 await response.aread()
         if RAW_HEADER in response.request.headers and not response.content:
             return Reply("")  # asked for as it is, and taken for no answer by anybody
-        return answer_in(response, self.codec, self.primary, self.at.call.request, scope)
+        return answer_in(
+            response, self.codec, self.primary, self.at.call.request, scope, verified=self.verified
+        )
 
     def read(self, response: Any) -> None:
         """Reads the body of a blocking response in the time the attempt has."""

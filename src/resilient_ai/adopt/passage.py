@@ -78,7 +78,9 @@ class Passage:
         self._body = body
         self._sdk = sdk
         self._at = Progress(policy, chain, codec, body, stream=sdk.stream, blocking=blocking)
-        self._exchange = Exchange(sdk, self._at, primary, codec, timed=chain.timed)
+        self._exchange = Exchange(
+            sdk, self._at, primary, codec, timed=chain.timed, verified=policy.settings.verify_answers
+        )
 
     def is_of(self, client: object) -> bool:
         """`client` makes this call."""
@@ -176,15 +178,7 @@ class Passage:
 
     def prepared(self, options: Any) -> Any:
         """The options of the attempt that begins, with no more time than it has."""
-        if self._at.asked is None and not self._exchange.alone:
-            # The loop has waited out a pause and begins again.
-            self._at.resume()
-            if not self._at.asks_primary:
-                raise LeftLoop
-            self._at.begin_attempt()
-        scope = self._at.scope
-        if scope is None:
-            raise AssertionError("an attempt without a scope")
+        scope = self._begun()
         self._at.arm()
         options.max_retries = self._sdk.options.max_retries  # what the caller asked for; pages inherit it
         if self._chain.timed:
@@ -194,10 +188,23 @@ class Passage:
     def built(self, request: Any) -> None:
         """The request of the attempt, just before it is sent."""
         self._exchange.request = request
-        scope = self._at.scope
+        scope = self._begun()
         given = request.extensions.get("timeout")
-        if self._at.driver.blocking and self._chain.timed and scope is not None and given is not None:
+        if self._at.driver.blocking and self._chain.timed and given is not None:
             request.extensions["timeout"] = RemainingTime(given, scope.until, scope.clock)
+
+    def _begun(self) -> Scope:
+        """What the attempt that is about to be sent may use. Asked by both hooks before sending: either may be hidden by an instrumentation."""
+        if self._at.asked is None and not self._exchange.alone:
+            # The loop has waited out a pause and begins again.
+            self._at.resume()
+            if not self._at.asks_primary:
+                raise LeftLoop
+            self._at.begin_attempt()
+        scope = self._at.scope
+        if scope is None:
+            raise AssertionError("an attempt without a scope")
+        return scope
 
     def may_retry(self, response: Any) -> bool:
         """Whether the loop may ask again after `response`, which is an error."""

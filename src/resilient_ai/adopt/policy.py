@@ -65,6 +65,7 @@ class Settings:
     on: Mapping[str, str] = field(default_factory=dict[str, str])
     when_all_open: WhenAllOpen = "last_resort"
     checks: tuple[OutputCheck, ...] = ()
+    verify_answers: bool = True
     observers: tuple[Observer, ...] = ()
     classify: ClassifyHook | None = None
     data_class: DataClassName | None = None

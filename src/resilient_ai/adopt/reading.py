@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from resilient_ai.models.wire import Codec
 
 
-def answer_in(response: Any, codec: Codec, primary: Primary, request: Request, scope: Scope | None) -> Reply:
+def answer_in(
+    response: Any, codec: Codec, primary: Primary, request: Request, scope: Scope | None, *, verified: bool
+) -> Reply:
     """The answer in `response`, which has been read.
 
     Args:
@@ -25,6 +27,7 @@ def answer_in(response: Any, codec: Codec, primary: Primary, request: Request, s
         primary: The model that was asked.
         request: What it was asked.
         scope: The attempt's, where one is under way: its notes learn of the tokens.
+        verified: What is no answer of the format is a failure; otherwise whatever came is taken for one.
 
     Raises:
         ModelError: There is none in it.
@@ -36,5 +39,7 @@ def answer_in(response: Any, codec: Codec, primary: Primary, request: Request, s
         if says_nothing(reply):
             raise Malformed("neither content nor a tool call")
     except WireError as error:
+        if not verified:
+            return Reply("", raw=response.content)
         raise typed(error, primary, response.headers) from None
     return replace(reply, provider=primary.provider, flags=flags_of(request, reply, model=primary.name))
