@@ -13,7 +13,7 @@ import argparse
 import sys
 from typing import Final
 
-from bench import calls, failover, harness, overhead, policy, start, streams
+from bench import calls, failover, harness, overhead, policy, start, streams, wrap
 from bench.server import Address, serving
 
 SCENARIOS: Final[tuple[harness.Scenario, ...]] = (
@@ -22,6 +22,7 @@ SCENARIOS: Final[tuple[harness.Scenario, ...]] = (
     *streams.SCENARIOS,
     *failover.SCENARIOS,
     *overhead.SCENARIOS,
+    *wrap.SCENARIOS,
     *start.SCENARIOS,
 )
 ROUNDS: Final = 5

@@ -7,13 +7,14 @@ import json
 import os
 import tempfile
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from resilient_ai import ResilientModel
 
 Call: TypeAlias = Callable[[], object]
 AsyncCall: TypeAlias = Callable[[], Awaitable[object]]
+Client = TypeVar("Client")
 
 KEY: Final = "sk-not-a-key-0123456789abcdef"
 MODEL: Final = "gpt-x"
@@ -98,20 +99,20 @@ def resilient_stream_async(model: ResilientModel) -> AsyncCall:
     return call
 
 
-# --- the official SDK ---------------------------------------------------------------------------------------------------
+# --- the official SDKs --------------------------------------------------------------------------------------------------
 
 
-def openai(url: str, **options: Any) -> Call:
+def openai(url: str, *, wrapped: bool = False, **options: Any) -> Call:
     from openai import OpenAI
 
-    client = OpenAI(base_url=url, api_key=KEY, **options)
+    client = _perhaps(OpenAI(base_url=url, api_key=KEY, **options), wrapped=wrapped)
     return lambda: client.chat.completions.create(model=MODEL, messages=MESSAGES).choices[0].message.content
 
 
-def openai_async(url: str, **options: Any) -> AsyncCall:
+def openai_async(url: str, *, wrapped: bool = False, **options: Any) -> AsyncCall:
     from openai import AsyncOpenAI
 
-    client = AsyncOpenAI(base_url=url, api_key=KEY, **options)
+    client = _perhaps(AsyncOpenAI(base_url=url, api_key=KEY, **options), wrapped=wrapped)
 
     async def call() -> object:
         answer = await client.chat.completions.create(model=MODEL, messages=MESSAGES)
@@ -120,10 +121,10 @@ def openai_async(url: str, **options: Any) -> AsyncCall:
     return call
 
 
-def openai_stream(url: str) -> Call:
+def openai_stream(url: str, *, wrapped: bool = False) -> Call:
     from openai import OpenAI
 
-    client = OpenAI(base_url=url, api_key=KEY)
+    client = _perhaps(OpenAI(base_url=url, api_key=KEY), wrapped=wrapped)
 
     def call() -> object:
         for chunk in client.chat.completions.create(model=MODEL, messages=MESSAGES, stream=True):
@@ -133,10 +134,10 @@ def openai_stream(url: str) -> Call:
     return call
 
 
-def openai_stream_async(url: str) -> AsyncCall:
+def openai_stream_async(url: str, *, wrapped: bool = False) -> AsyncCall:
     from openai import AsyncOpenAI
 
-    client = AsyncOpenAI(base_url=url, api_key=KEY)
+    client = _perhaps(AsyncOpenAI(base_url=url, api_key=KEY), wrapped=wrapped)
 
     async def call() -> object:
         async for chunk in await client.chat.completions.create(model=MODEL, messages=MESSAGES, stream=True):
@@ -144,6 +145,32 @@ def openai_stream_async(url: str) -> AsyncCall:
         return None
 
     return call
+
+
+def anthropic(url: str, *, wrapped: bool = False) -> Call:
+    from anthropic import Anthropic
+
+    client = _perhaps(Anthropic(base_url=url.removesuffix("/v1"), api_key=KEY), wrapped=wrapped)
+    return lambda: client.messages.create(model=MODEL, max_tokens=256, messages=MESSAGES[1:]).content[0]
+
+
+def anthropic_async(url: str, *, wrapped: bool = False) -> AsyncCall:
+    from anthropic import AsyncAnthropic
+
+    client = _perhaps(AsyncAnthropic(base_url=url.removesuffix("/v1"), api_key=KEY), wrapped=wrapped)
+
+    async def call() -> object:
+        return (await client.messages.create(model=MODEL, max_tokens=256, messages=MESSAGES[1:])).content[0]
+
+    return call
+
+
+def _perhaps(client: Client, *, wrapped: bool) -> Client:
+    if not wrapped:
+        return client
+    from resilient_ai import wrap
+
+    return wrap(client, deadline=60.0)
 
 
 # --- the HTTP client alone ----------------------------------------------------------------------------------------------

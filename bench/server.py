@@ -1,7 +1,8 @@
 """The provider of the benchmarks: a loopback server in a process of its own, so that its work is not counted as a client's.
 
 It answers chat completions with one fixed kilobyte under two dozen headers, as a provider behind an edge network sends them, and
-keeps connections alive. What it answers is named by the first part of the path: `ok`, `500`, or `sse-N` for a stream of N deltas.
+keeps connections alive. What it answers is named by the first part of the path: `ok`, `500`, `message` for one of anthropic's, or
+`sse-N` for a stream of N deltas.
 
 Run: python -m bench.server    prints the port, serves until its standard input ends
 """
@@ -70,6 +71,22 @@ _ANSWER: Final[dict[str, object]] = {
     },
     "service_tier": "default",
     "system_fingerprint": "fp_0123456789",
+}
+_MESSAGE: Final[dict[str, object]] = {
+    "id": "msg_01XFDUDYJgAACzvnptvVoYEL",
+    "type": "message",
+    "role": "assistant",
+    "model": "gpt-x",
+    "content": [{"type": "text", "text": _TEXT}],
+    "stop_reason": "end_turn",
+    "stop_sequence": None,
+    "usage": {
+        "input_tokens": 31,
+        "cache_creation_input_tokens": 0,
+        "cache_read_input_tokens": 0,
+        "output_tokens": 68,
+        "service_tier": "standard",
+    },
 }
 _ERROR: Final = {
     "error": {
@@ -143,7 +160,8 @@ def _answer_to(kind: bytes) -> bytes:
         elif kind.startswith(b"sse-"):
             made = _chunked(_stream(int(kind[4:])))
         else:
-            made = _message("200 OK", "application/json", json.dumps(_ANSWER, separators=(",", ":")).encode())
+            answer = _MESSAGE if kind == b"message" else _ANSWER
+            made = _message("200 OK", "application/json", json.dumps(answer, separators=(",", ":")).encode())
         _made[kind] = made
     return made
 
