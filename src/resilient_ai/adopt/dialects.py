@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Final, cast
 from urllib.parse import unquote
@@ -35,8 +36,12 @@ def codec_of(method: str, path: str) -> Codec | None:
         method: The HTTP method.
         path: The path, with or without its query.
     """
-    if method.upper() != "POST":
-        return None
+    return _at(path) if method.upper() == "POST" else None
+
+
+@lru_cache(maxsize=256)
+def _at(path: str) -> Codec | None:
+    """The codec of a path; codecs hold no state."""
     plain = path.partition("?")[0].strip("/")
     for pattern, module, name in _PATHS:
         if pattern.fullmatch(plain):

@@ -176,7 +176,7 @@ class Dispatch:
                 return Reply("")  # the caller reads it: its status was all there was to judge
             verified = self._policy.settings.verify_answers
             return answer_in(
-                response, self._codec, self._primary, self._at.call.request, scope, verified=verified
+                response, self._codec, self._primary, lambda: self._at.request, scope, verified=verified
             )
         except Exception as error:
             self._told = error

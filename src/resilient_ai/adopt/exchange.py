@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, Final, final
 
 from resilient_ai.adopt.answers import bound, is_read
 from resilient_ai.adopt.reading import answer_in
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from resilient_ai.adopt.sdk import Sdk
     from resilient_ai.core.model import ChunkSource, Scope
     from resilient_ai.models.wire import Codec
+
+_IDENTITY: Final = frozenset({b"x-request-id", b"request-id"})
 
 
 @final
@@ -175,7 +177,7 @@ class Exchange:
         if RAW_HEADER in response.request.headers and not response.content:
             return Reply("")  # asked for as it is, and taken for no answer by anybody
         return answer_in(
-            response, self.codec, self.primary, self.at.call.request, scope, verified=self.verified
+            response, self.codec, self.primary, lambda: self.at.request, scope, verified=self.verified
         )
 
     def read(self, response: Any) -> None:
@@ -187,6 +189,6 @@ class Exchange:
 
     def _note(self, response: Any, scope: Scope) -> None:
         scope.notes["status"] = response.status_code
-        for name in ("x-request-id", "request-id"):
-            if name in response.headers:
-                scope.notes["request_id"] = response.headers[name][:128]
+        for name, value in response.headers.raw:  # each look-up by name would go through all of them
+            if name.lower() in _IDENTITY:
+                scope.notes["request_id"] = value[:128].decode("latin-1")

@@ -128,17 +128,27 @@ async def _carried(sdk: Sdk, policy: Policy, *, blocking: bool) -> Any:
             codec = None  # not JSON: nothing of ours could read it
     url = sdk.options.url
     name = resource_of(url) if codec is None else model_in(codec, url, body)
-    primary = primary_of(client, name, None if codec is None else codec.format)
-    chain = policy.chain(primary, attempts=retries + 1, alone=codec is None)
+    wire = None if codec is None else codec.format
+    primary, chain = policy.target(
+        (name, wire, _key_of(client)),
+        client.base_url,
+        lambda: primary_of(client, name, wire),
+        attempts=retries + 1,
+        alone=codec is None,
+    )
     return await Passage(policy, chain, primary, codec, body, sdk, blocking=blocking).carry()
 
 
 def primary_of(client: Any, name: str, wire: str | None) -> Primary:
     """The model `name` behind `client`, with what identifies its state."""
-    key = getattr(client, "api_key", None) or getattr(client, "auth_token", None)
+    key = _key_of(client)
     text = key if isinstance(key, str) else f"{id(key)}"
     credential = hashlib.sha256(text.encode()).hexdigest()[:8] if key else "none"
     return Primary(name, sdk_of(cast("Any", type(client))).__name__, str(client.base_url), credential, wire)
+
+
+def _key_of(client: Any) -> Any:
+    return getattr(client, "api_key", None) or getattr(client, "auth_token", None)
 
 
 def _body(options: Any) -> Mapping[str, JSON]:

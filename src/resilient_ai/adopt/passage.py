@@ -22,7 +22,7 @@ from resilient_ai.adopt.exchange import Exchange
 from resilient_ai.adopt.primary import CURRENT
 from resilient_ai.adopt.progress import Progress
 from resilient_ai.adopt.rescue import Rescue
-from resilient_ai.adopt.sdk import clamped
+from resilient_ai.adopt.sdk import phases
 from resilient_ai.core.deadline import AttemptTimeout
 from resilient_ai.engine.endings import attach
 from resilient_ai.engine.steps import Pause
@@ -177,21 +177,22 @@ class Passage:
         return self._at.driver.blocking and self._chain.timed and self._exchange.codec is not None
 
     def prepared(self, options: Any) -> Any:
-        """The options of the attempt that begins, with no more time than it has."""
-        scope = self._begun()
+        """The options of the attempt that begins."""
+        self._begun()
         self._at.arm()
         options.max_retries = self._sdk.options.max_retries  # what the caller asked for; pages inherit it
-        if self._chain.timed:
-            options.timeout = clamped(options.timeout, self._sdk.client, scope, stream=self._sdk.stream)
         return options
 
     def built(self, request: Any) -> None:
-        """The request of the attempt, just before it is sent."""
+        """The request of the attempt, just before it is sent, is given no more time than the attempt has."""
         self._exchange.request = request
         scope = self._begun()
         given = request.extensions.get("timeout")
-        if self._at.driver.blocking and self._chain.timed and given is not None:
-            request.extensions["timeout"] = RemainingTime(given, scope.until, scope.clock)
+        if self._chain.timed and given is not None:
+            limits = phases(given, scope, stream=self._sdk.stream)
+            request.extensions["timeout"] = (
+                RemainingTime(limits, scope.until, scope.clock) if self._at.driver.blocking else limits
+            )
 
     def _begun(self) -> Scope:
         """What the attempt that is about to be sent may use. Asked by both hooks before sending: either may be hidden by an instrumentation."""

@@ -96,7 +96,18 @@ class Chain:
 class Policy:
     """How the calls of one client are made. Safe to share between threads, tasks and the client's copies."""
 
-    __slots__ = ("_any", "_chains", "_lock", "_own", "_spending", "aio", "blocking", "places", "settings")
+    __slots__ = (
+        "_any",
+        "_chains",
+        "_lock",
+        "_own",
+        "_spending",
+        "_targets",
+        "aio",
+        "blocking",
+        "places",
+        "settings",
+    )
 
     def __init__(self, settings: Settings, stand_in: Primary, attempts: int) -> None:
         """Checks that the parts fit each other, on a chain that begins with `stand_in`, before anything is called."""
@@ -106,6 +117,8 @@ class Policy:
         self.aio = AioDriver(settings.clock)
         self.blocking = BlockingDriver(settings.clock)
         self._chains: dict[tuple[str, int, bool], Chain] = {}
+        self._targets: dict[tuple[object, ...], tuple[Primary, Chain, object]] = {}
+        """By what a client tells of itself; each keeps the address alive, so that nothing else can be taken for it."""
         self._lock = threading.Lock()
         self._own = OwnModels(settings.price, settings.own, settings.clock)
         self._spending = _spending(settings, stand_in)
@@ -131,6 +144,35 @@ class Policy:
                     self._chains.clear()
                 self._chains[key] = chain
         return chain
+
+    def target(
+        self,
+        place: tuple[object, ...],
+        at: object,
+        make: Callable[[], Primary],
+        *,
+        attempts: int,
+        alone: bool,
+    ) -> tuple[Primary, Chain]:
+        """The model at `place` and the chain that begins with it.
+
+        Args:
+            place: What tells this model from others: its name, format and key.
+            at: The object that is the client's address, told apart by identity: comparing addresses costs more than all the rest.
+            make: Makes the model, where it is not known yet.
+            attempts: See `chain`.
+            alone: See `chain`.
+        """
+        key = (*place, id(at), attempts, alone)
+        known = self._targets.get(key)
+        if known is None:
+            primary = make()
+            known = (primary, self.chain(primary, attempts=attempts, alone=alone), at)
+            with self._lock:
+                if len(self._targets) >= _MOST_CHAINS:
+                    self._targets.clear()
+                self._targets[key] = known
+        return known[0], known[1]
 
     def judge(self, error: Exception, *, again: bool | None = None) -> Verdict:
         """Reads a failure.

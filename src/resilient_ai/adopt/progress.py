@@ -54,7 +54,7 @@ class Progress:
     """
 
     __slots__ = (
-        "_placed", "_policy", "_timer", "asked", "asks", "call", "driver", "number", "over", "scope", "step",
+        "_body", "_codec", "_placed", "_policy", "_timer", "_unread", "asked", "asks", "call", "driver", "number", "over", "scope", "step",
     )  # fmt: skip
 
     def __init__(
@@ -70,12 +70,19 @@ class Progress:
         self._policy = policy
         self.driver: Driver = policy.blocking if blocking else policy.aio
         self.number = next_number()
-        request, barred = _request(codec, body)
         settings = policy.settings
-        if settings.data_class is not None:
-            request = replace(request, data_class=settings.data_class)
         clock = self.driver.clock
         watching = watchers.current() + settings.observers
+        self._codec = codec
+        self._body = body
+        # Reading a request costs as much as all the bookkeeping. With nobody behind the client and nobody watching, only a rate or a
+        # cap of cost would need it.
+        plan = chain.plan
+        unread = not (len(plan.hops) > 1 or watching or plan.max_cost.active or plan.limits.tokens_per_minute)
+        request, barred = (NOTHING_ASKED, None) if unread else _request(codec, body)
+        self._unread = unread and codec is not None
+        if settings.data_class is not None:
+            request = replace(request, data_class=settings.data_class)
         now = clock.now()
         self.call = Call(
             _shown(chain.plan, request, settings.privacy),
@@ -120,6 +127,11 @@ class Progress:
             await self.driver.sleep_until(step.until)
             step = self.call.resume(clock.now())
         self.step = step
+
+    @property
+    def request(self) -> Request:
+        """What was asked."""
+        return _request(self._codec, self._body)[0] if self._unread else self.call.request
 
     @property
     def on_primary(self) -> bool:

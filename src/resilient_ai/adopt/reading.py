@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from resilient_ai.adopt.progress import NOTHING_ASKED
 from resilient_ai.adopt.wire_faults import says_nothing, typed
+from resilient_ai.messages import Reply
 from resilient_ai.models.wire import Malformed, WireError
 from resilient_ai.models.wire.flags import flags_of
 
 if TYPE_CHECKING:
     from resilient_ai.adopt.primary import Primary
     from resilient_ai.core.model import Scope
-    from resilient_ai.messages import Reply, Request
+    from resilient_ai.messages import Request
     from resilient_ai.models.wire import Codec
 
 
 def answer_in(
-    response: Any, codec: Codec, primary: Primary, request: Request, scope: Scope | None, *, verified: bool
+    response: Any,
+    codec: Codec,
+    primary: Primary,
+    request: Callable[[], Request],
+    scope: Scope | None,
+    *,
+    verified: bool,
 ) -> Reply:
     """The answer in `response`, which has been read.
 
@@ -25,7 +34,7 @@ def answer_in(
         response: What the provider sent.
         codec: Its format.
         primary: The model that was asked.
-        request: What it was asked.
+        request: Tells what it was asked, where that matters: only calls of tools are held against it.
         scope: The attempt's, where one is under way: its notes learn of the tokens.
         verified: What is no answer of the format is a failure; otherwise whatever came is taken for one.
 
@@ -42,4 +51,5 @@ def answer_in(
         if not verified:
             return Reply("", raw=response.content)
         raise typed(error, primary, response.headers) from None
-    return replace(reply, provider=primary.provider, flags=flags_of(request, reply, model=primary.name))
+    asked = request() if reply.tool_calls else NOTHING_ASKED
+    return replace(reply, provider=primary.provider, flags=flags_of(asked, reply, model=primary.name))

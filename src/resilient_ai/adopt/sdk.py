@@ -132,20 +132,14 @@ class Sdk:
         return client._build_request(options)  # noqa: SLF001 - the SDK's own hook
 
 
-def clamped(given: Any, client: Any, scope: Scope, *, stream: bool) -> Any:
-    """The SDK's timeout with every phase cut to what the attempt has left."""
+def phases(given: Mapping[str, Any], scope: Scope, *, stream: bool) -> dict[str, Any]:
+    """The timeouts of a request, phase by phase, each cut to what the attempt has left.
+
+    The request's and not the options': the SDK tells the provider of the latter in a header.
+    """
     left = max(0.001, scope.remaining())
     read = min(left, scope.first_token) if stream else left
-    if type(given).__name__ in ("NotGiven", "Omit"):
-        given = client.timeout
-    if given is None or isinstance(given, int | float):
-        return read if given is None else min(float(given), read)
-    if not hasattr(given, "read"):
-        return given
     limits = {"connect": min(left, scope.connect), "read": read, "write": left, "pool": left}
-    return type(given)(
-        **{
-            phase: most if getattr(given, phase) is None else min(getattr(given, phase), most)
-            for phase, most in limits.items()
-        }
-    )
+    return {
+        phase: most if given.get(phase) is None else min(given[phase], most) for phase, most in limits.items()
+    }

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, cast, final
 
+from resilient_ai.adopt.answers import is_read
 from resilient_ai.core.deadline import AttemptTimeout
 from resilient_ai.messages import Chunk, Reply
 from resilient_ai.models.wire import Malformed, WireError
@@ -63,7 +64,7 @@ class ProviderStream:
         """The server sent a whole body in place of a stream, which the SDK could not read."""
         self._fault: Exception | None = None
         self._held = 0
-        self._pieces: Any = response.iter_bytes() if scope.blocking else response.aiter_bytes()
+        self._pieces: Any = _pieces(response, blocking=scope.blocking)
         self._loop = None if scope.blocking else asyncio.get_running_loop()
 
     async def receive(self, until: float) -> Sequence[Chunk] | None:
@@ -80,11 +81,8 @@ class ProviderStream:
             return None
         if self._scope.blocking and self._scope.clock.now() > until:
             raise AttemptTimeout
-        data = (
-            next(cast("Iterator[bytes]", self._pieces), None)
-            if self._scope.blocking
-            else await anext(cast("AsyncIterator[bytes]", self._pieces), None)
-        )
+        pieces = self._pieces
+        data: bytes | None = next(pieces, None) if self._scope.blocking else await anext(pieces, None)
         try:
             if data is None:
                 return self._decoder.end() or None
@@ -141,3 +139,15 @@ class ProviderStream:
         if self._held > MAX_HELD_BYTES:
             raise Malformed("the stream sends more than the limit before its first content")
         self.tape.append(data)
+
+
+def _pieces(response: Any, *, blocking: bool) -> Iterator[bytes] | AsyncIterator[bytes]:
+    """The body of `response` as it comes.
+
+    Past the response's own iteration where that would change nothing: the SDK iterates over what is made of it once more.
+    """
+    if "content-encoding" in response.headers or is_read(response):
+        pieces: Any = response.iter_bytes() if blocking else response.aiter_bytes()
+    else:
+        pieces = iter(response.stream) if blocking else aiter(response.stream)
+    return cast("Iterator[bytes]", pieces)
