@@ -121,6 +121,8 @@ def test_the_providers_answer_comes_after_a_retry(
     assert heard.outcome is not None
     assert [attempt.verdict for attempt in heard.outcome.attempts] == ["retry", "answered"]
     assert heard.outcome.served_by == MODEL
+    assert heard.answer["ResponseMetadata"]["HTTPHeaders"]["x-resilient-provider"] == "bedrock"
+    assert ask is streamed or heard.answer["ResponseMetadata"]["RetryAttempts"] == 1
     assert len(server.requests(session)) == 2
 
 
@@ -220,6 +222,19 @@ def test_an_exception_inside_the_stream_is_raised_as_botocore_raises_it(
     assert isinstance(heard.error, EventStreamError)
     assert heard.error.response["Error"]["Code"]
     assert outcome_of(heard.error) is not None
+
+
+def test_closing_a_stream_early_closes_the_connection(
+    server: FaultServer, session: str, client_at: Callable[..., Any]
+) -> None:
+    url = server.url("infinite-stream", dialect="bedrock", session=session)
+    client = wrap(client_at(url, session), retry=QUICK)
+    stream = client.converse_stream(modelId=MODEL, messages=ASK)["stream"]
+    assert next(iter(stream))
+    stream.close()
+    outcome = outcome_of(stream)
+    assert outcome is not None
+    assert [attempt.verdict for attempt in outcome.attempts] == ["abandoned"]
 
 
 def test_an_exception_before_the_first_content_is_retried_in_silence(

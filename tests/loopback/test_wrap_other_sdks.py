@@ -306,6 +306,35 @@ def test_a_cleanly_truncated_stream_raises_after_what_came(
     assert outcome.attempts[-1].verdict == "interrupted"
 
 
+@pytest.mark.parametrize("sdk", SDKS, ids=lambda sdk: str(sdk.name))
+def test_closing_a_stream_early_reaches_the_source(server: FaultServer, session: str, sdk: Sdk) -> None:
+    url = server.url("infinite-stream", dialect=sdk.dialect, session=session)
+    client = wrap(sdk.made(url, session), retry=QUICK)
+    stream: Any = sdk.stream(client)
+    assert next(filter(None, map(sdk.piece, stream)))
+    stream.close()
+    _abandoned(outcome_of(stream))
+    sdk.close(client)
+
+    async def main() -> None:
+        client = wrap(sdk.amade(url, session), retry=QUICK)
+        opened: Any = sdk.astream(client)
+        stream = await opened if hasattr(opened, "__await__") else opened
+        async for item in stream:
+            if sdk.piece(item):
+                break
+        await (stream.close if hasattr(stream, "close") else stream.aclose)()
+        _abandoned(outcome_of(stream))
+        await sdk.aclose(client)
+
+    asyncio.run(main())
+
+
+def _abandoned(outcome: Outcome | None) -> None:
+    assert outcome is not None
+    assert [attempt.verdict for attempt in outcome.attempts] == ["abandoned"]
+
+
 @every_way
 @pytest.mark.parametrize("fault", ["stall-no-response", "stall-mid-stream"])
 def test_a_black_hole_ends_at_the_deadline(server: FaultServer, session: str, way: Way, fault: str) -> None:

@@ -44,7 +44,7 @@ _LEGACY_ATTEMPTS: Final = 5
 """Source: botocore, `retryhandler.py`, the default of the mode `legacy`."""
 
 _SIGNED: Final = re.compile(r"Credential=([^/,\s]+)")
-_OUTCOME_HEADER: Final = "x-resilient-attempts"
+_OUTCOME_HEADER: Final = "x-resilient-provider"
 
 
 def is_boto(client: object) -> bool:
@@ -136,15 +136,19 @@ def _refuse_retry(**_: Any) -> bool:
 
 def _kept(result: Any, visit: Visit) -> Any:
     """The answer of botocore, which is a plain dictionary: its outcome stands on a header among its metadata, and by its stream."""
-    if result.__class__ is dict:
-        answer: dict[str, Any] = result
-        headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders")
-        if isinstance(headers, dict) and visit.noted is not None:
-            told = cast("dict[str, str]", headers)
-            told[_OUTCOME_HEADER] = OutcomeHeader(told.get(_OUTCOME_HEADER, "1"), visit.outcome)
-        if "stream" in answer:
-            remember(answer["stream"], visit.outcome)
-    return result
+    if result.__class__ is not dict or visit.noted is None:
+        return result
+    answer: dict[str, Any] = result
+    metadata: dict[str, Any] = answer.get("ResponseMetadata", {})
+    headers: dict[str, str] = metadata.setdefault("HTTPHeaders", {})
+    headers[_OUTCOME_HEADER] = OutcomeHeader(headers.get(_OUTCOME_HEADER, PROVIDER), visit.outcome)
+    outcome = visit.outcome()
+    if outcome is not None:
+        own = [attempt for attempt in outcome.attempts if attempt.provider == PROVIDER]
+        metadata["RetryAttempts"] = max(0, len(own) - 1)  # botocore's loop made one, and knows of no other
+    if "stream" in answer:
+        remember(answer["stream"], visit.outcome)
+    return answer
 
 
 def _dispatched(policy: Policy, transport: AwsTransport, attempts: int) -> Dispatch:

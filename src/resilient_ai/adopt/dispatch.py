@@ -162,7 +162,7 @@ class Dispatch:
         at, policy = self._at, self._policy
         session = Session(at.call, at.driver, policy.places, policy.judge, self._chain.check, "raise")
         await session.start()
-        note(lambda: None if session.reply is None else session.reply.outcome)
+        note(lambda: None if session.reply is None else session.reply.outcome, session.close)
         delivery, headers, like = handed_over(session, at, codec, self._source, self._body, self._cut)
         return self._transport.streamed(delivery, headers, like)
 

@@ -8,7 +8,8 @@ raises gets it attached. So an outcome belongs to a method call, never to whatev
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator
+from contextlib import aclosing
 from contextvars import ContextVar
 from functools import wraps
 from types import AsyncGeneratorType, GeneratorType
@@ -18,6 +19,7 @@ from resilient_ai.adopt.held import package_of
 from resilient_ai.engine.endings import attach
 from resilient_ai.history import outcome_of, remember
 from resilient_ai.messages import Outcome
+from resilient_ai.runtime.blocking import drive
 
 Noted: TypeAlias = "Outcome | Callable[[], Outcome | None] | None"
 
@@ -36,32 +38,43 @@ _BASE: Final = "_resilient_door_of"
 class Visit:
     """One call of a method of a door. `outer` is the one it was made from."""
 
-    __slots__ = ("noted", "outer")
+    __slots__ = ("_close", "noted", "outer")
 
     def __init__(self, outer: Visit | None) -> None:
         self.outer = outer
         self.noted: Noted = None
+        self._close: Callable[[], Awaitable[None]] | None = None
 
-    def note(self, outcome: Noted) -> None:
-        """A request of this call ended with `outcome`; the last one counts."""
+    def note(self, outcome: Noted, close: Callable[[], Awaitable[None]] | None) -> None:
+        """A request of this call ended with `outcome`, or goes on until it is closed; the last one counts."""
         visit: Visit | None = self
         while visit is not None:
-            visit.noted = outcome
+            visit.noted, visit._close = outcome, close  # noqa: SLF001 - its own kind
             visit = visit.outer
 
     def outcome(self) -> Outcome | None:
         """How the call went, as far as it is known."""
         return self.noted() if callable(self.noted) else self.noted
 
+    async def close(self) -> None:
+        """Ends what is still open: some SDKs leave the streams inside theirs to the garbage collector."""
+        if self._close is not None:
+            await self._close()
+
 
 _VISIT: Final[ContextVar[Visit | None]] = ContextVar("resilient_ai.adopt.visit", default=None)
 
 
-def note(outcome: Noted) -> None:
-    """Tells the visit that is open, if there is one, how a request of it ended."""
+def note(outcome: Noted, close: Callable[[], Awaitable[None]] | None = None) -> None:
+    """Tells the visit that is open, if there is one, how a request of it ended.
+
+    Args:
+        outcome: How, or what tells it once it is known.
+        close: Ends a stream that goes on; awaited without suspending where the client is a blocking one.
+    """
     visit = _VISIT.get()
     if visit is not None:
-        visit.note(outcome)
+        visit.note(outcome, close)
 
 
 def open_doors(sdk: Any) -> Callable[[], None]:
@@ -125,8 +138,9 @@ def visited(
 
         @wraps(method)
         async def items(*given: Any, **named: Any) -> AsyncIterator[Any]:
-            async for item in _aitems(method(*given, **named), Visit(_VISIT.get())):
-                yield item
+            async with aclosing(_aitems(method(*given, **named), Visit(_VISIT.get()))) as source:
+                async for item in source:
+                    yield item
 
         return items
     if inspect.iscoroutinefunction(method):
@@ -210,6 +224,7 @@ def _items(source: Generator[Any, None, None], visit: Visit) -> Generator[Any, N
             yield item
     finally:
         source.close()
+        drive(visit.close())
 
 
 async def _aitems(source: AsyncGenerator[Any, None], visit: Visit) -> AsyncGenerator[Any, None]:
@@ -228,3 +243,4 @@ async def _aitems(source: AsyncGenerator[Any, None], visit: Visit) -> AsyncGener
             yield item
     finally:
         await source.aclose()
+        await visit.close()
