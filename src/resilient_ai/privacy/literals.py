@@ -1,8 +1,8 @@
 """Finds any of many words in one pass over a text.
 
 Rules stand behind words: `passport`, `token`, `born`. Most texts hold none of them, and `google-re2`, where it is
-installed, sees that in one pass, whatever their number. Where there are some, or without that library, each is
-searched by `bytes.find`, which beats one pattern of `re` for all of them. What is found is the same.
+installed, sees that in one pass, whatever their number. Where there are some, or without that library, a few words
+are each searched by `bytes.find`, and many by one pattern of `re`. What is found is the same.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 # How far is read on from a word before the automaton is asked for the next one, of which the answer is slow.
 _WINDOW: Final = 2048
+# Of a text of 200 characters: 14 words are found one by one in 4 us and by a pattern in 9, 190 words in 56 and 14.
+_MANY: Final = 64
 _WORD_BYTES: Final = frozenset(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_")
 
 
@@ -78,14 +80,12 @@ class Literals:
         self._beginning = _longest_first(beginning)
         self._longest = max(map(len, self._anywhere + self._beginning))
 
-    @property
+    @cached_property
     def pattern(self) -> bytes:
-        """The words as one regular expression."""
-        alternatives = [
-            *map(re.escape, self._anywhere),
-            *(rb"\b" + re.escape(word) for word in self._beginning),
-        ]
-        return b"|".join(alternatives)
+        """The words as one regular expression, a tree."""
+        tree = trie(word.decode("latin-1") for word in self._anywhere)
+        beginning = trie(word.decode("latin-1") for word in self._beginning)
+        return (tree + (rf"|\b{beginning}" if beginning else "")).encode("latin-1")
 
     def find(self, lowered: bytes, start: int = 0, end: int | None = None) -> Iterator[tuple[int, bytes]]:
         """Yield the offset and the text of each word between `start` and `end`: ascending, disjoint."""
@@ -106,6 +106,11 @@ class Literals:
             at = max(at, border)
 
     def _all(self, lowered: bytes, start: int, stop: int) -> Iterator[tuple[int, bytes]]:
+        if len(self._anywhere) + len(self._beginning) > _MANY:
+            return ((found.start(), found.group()) for found in self._tree.finditer(lowered, start, stop))
+        return self._each(lowered, start, stop)
+
+    def _each(self, lowered: bytes, start: int, stop: int) -> Iterator[tuple[int, bytes]]:
         found: list[tuple[int, int, bytes]] = []
         for rank, word in enumerate(self._anywhere):
             at = lowered.find(word, start, stop)
@@ -124,6 +129,10 @@ class Literals:
             if at >= taken:
                 taken = at + len(word)
                 yield at, word
+
+    @cached_property
+    def _tree(self) -> re.Pattern[bytes]:
+        return re.compile(self.pattern)
 
     @cached_property
     def _automaton(self) -> _Automaton | None:

@@ -36,6 +36,7 @@ PIECES = st.sampled_from(
         "born on 3 May 1961 ",
     )
 )
+MANY = tuple(f"never{number}" for number in range(80))
 TABLES = (labelled.LABELS, spoken.WORDS, in_context.LABELS)
 
 
@@ -67,8 +68,8 @@ def test_both_engines_find_the_same_words_at_the_same_places(
 ) -> None:
     text = "".join(pieces).encode("latin-1")
     end = min(len(text), start + length)
-    words = Literals(ANYWHERE, BEGINNING)
-    assert list(words.find(text, start, end)) == by_re(words, text, start, end)
+    for words in (Literals(ANYWHERE, BEGINNING), Literals((*ANYWHERE, *MANY), BEGINNING)):
+        assert list(words.find(text, start, end)) == by_re(words, text, start, end)
 
 
 def test_the_longest_word_wins_and_one_that_counts_anywhere_comes_before_one_that_begins() -> None:
