@@ -279,6 +279,16 @@ def test_a_refusal_is_the_sdks_own_exception_with_its_history(
     assert len(server.requests(session)) == 2
 
 
+@every_way
+def test_a_connection_that_is_refused_is_told_once(server: FaultServer, session: str, way: Way) -> None:
+    heard = way.meet(url_of(server, way, "connect-refused", session), session, retry=QUICK)
+    assert isinstance(heard.error, (httpx.ConnectError, httpx2.ConnectError, ConnectionError))
+    outcome = outcome_of(heard.error)
+    assert outcome is not None
+    assert len(outcome.attempts) == 2
+    assert len(heard.error.__notes__) == 1
+
+
 @pytest.mark.parametrize("way", WHOLE, ids=str)
 @pytest.mark.parametrize("fault", ["html-200", "empty-200", "json-array", "error-in-200", "wrong-types"])
 def test_an_answer_that_is_none_is_a_failure_with_a_kind(

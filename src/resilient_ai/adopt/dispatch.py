@@ -239,7 +239,7 @@ class Dispatch:
         raised: Exception = told
         if isinstance(told, CallError):
             raised = self._transport.broken(error, str(error), late=told.kind is FailureKind.TIMEOUT)
-        if outcome is not None:
+        if outcome is not None and outcome_of(raised) is not outcome:
             attach(raised, outcome, note=True)
         raise raised from raised.__cause__
 
