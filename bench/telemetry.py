@@ -9,10 +9,13 @@ the ratios hold on a busy machine as well.
 
 from __future__ import annotations
 
+import atexit
 import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
 
 import structlog
 from opentelemetry.sdk.metrics import MeterProvider
@@ -25,8 +28,10 @@ from resilient_ai.core import events
 from resilient_ai.core.events import Event, Observer
 from resilient_ai.core.failure import FailureKind
 from resilient_ai.messages import Attempt, Message, Outcome, Request, Text, Usage
+from resilient_ai.privacy import Secret
 from resilient_ai.runtime import observers
-from resilient_ai.telemetry import Ledger, Log, Metrics, Spans
+from resilient_ai.telemetry import Audit, Ledger, Log, Metrics, Spans
+from resilient_ai.telemetry.audit.trail import AuditTrail
 from resilient_ai.telemetry.log import to_stream
 
 _ROUNDS = 200
@@ -150,10 +155,15 @@ def _contenders() -> dict[str, Callable[[], None]]:
     log = Log(to_stream(sink.open("w", encoding="utf-8"), "json"), ids=spans.ids)
     quiet = Log(to_stream(sink.open("w", encoding="utf-8"), "json"), level="warning")
     metrics, ledger = Metrics(meters), Ledger()
+    # A file, because a trail on a device that keeps nothing is none.
+    folder = mkdtemp()
+    atexit.register(rmtree, folder)
+    trail = AuditTrail(Audit(Path(folder) / "audit.jsonl", Secret("k" * 32)))
     parts: dict[str, tuple[Observer, ...]] = {
         "nobody watches": (),
         "events built, nothing done with them": (_nothing,),
         "ledger": (ledger,),
+        "audit trail with a key": (trail,),
         "log": (log,),
         "log at WARNING": (quiet,),
         "spans": (spans,),

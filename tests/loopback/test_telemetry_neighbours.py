@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final, final
 
 import openai
@@ -20,6 +18,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Sampler
 
+from otlp_collector import Collector
 from resilient_ai import ResilientModel, Retry, resilient, wrap
 from resilient_ai.models import OpenAIModel, canned
 from resilient_ai.telemetry import names, observe
@@ -36,34 +35,6 @@ def server() -> Iterator[FaultServer]:
 
 
 # --- a collector ------------------------------------------------------------------------------------------------------
-
-
-@final
-class Collector:
-    """Takes what is sent by OTLP over HTTP on loopback, and keeps the bytes."""
-
-    def __init__(self) -> None:
-        bodies: dict[str, list[bytes]] = {"/v1/traces": [], "/v1/metrics": []}
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                bodies[self.path].append(self.rfile.read(int(self.headers["content-length"])))
-                self.send_response(200)
-                self.end_headers()
-
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the parent's name
-                pass
-
-        self.bodies = bodies
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
 
 
 def plain(attributes: Any) -> dict[str, Any]:
@@ -91,7 +62,7 @@ def test_a_collector_finds_the_span_tree_and_the_metrics_in_what_it_is_sent(
         collector.close()
     resources = [
         resource
-        for body in collector.bodies["/v1/traces"]
+        for body in collector.bodies("/v1/traces")
         for resource in ExportTraceServiceRequest.FromString(body).resource_spans
     ]
     about = plain(resources[0].resource.attributes)
@@ -113,7 +84,7 @@ def test_a_collector_finds_the_span_tree_and_the_metrics_in_what_it_is_sent(
     assert asked["server.address"] == "127.0.0.1"
     metrics = {
         metric.name
-        for body in collector.bodies["/v1/metrics"]
+        for body in collector.bodies("/v1/metrics")
         for resource in ExportMetricsServiceRequest.FromString(body).resource_metrics
         for scope in resource.scope_metrics
         for metric in scope.metrics

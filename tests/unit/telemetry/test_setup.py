@@ -24,6 +24,7 @@ from opentelemetry.sdk.trace.export import (
 )
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from otlp_collector import Collector
 from resilient_ai.core import events
 from resilient_ai.core.failure import FailureKind
 from resilient_ai.errors import ConfigError
@@ -208,35 +209,6 @@ def test_the_environment_switches_opentelemetry_off_and_leaves_the_log(
         tell(story.answered())
     assert len(read_lines(tmp_path / "log.jsonl")) == 1
     assert not (tmp_path / "spans.jsonl").exists()
-
-
-class Collector:
-    """An OTLP collector on loopback that keeps the paths and bodies it is sent."""
-
-    def __init__(self) -> None:
-        from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
-        received: list[tuple[str, bytes]] = []
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                received.append((self.path, self.rfile.read(int(self.headers["content-length"]))))
-                self.send_response(200)
-                self.end_headers()
-
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the parent's name
-                pass
-
-        self.received = received
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
-        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
-        self.thread.start()
-
-    def close(self) -> None:
-        self.server.shutdown()
-        self.thread.join()
-        self.server.server_close()
 
 
 @pytest.fixture
