@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 UV_VERSION := 0.13.9
 UV := build/uv/bin/uv
 
-.PHONY: setup test lint types demo bench format lock clean
+.PHONY: setup test lint types demo bench sdk-suites format lock clean
 
 setup: $(READY)
 
@@ -37,6 +37,9 @@ demo: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m bench
+
+sdk-suites: $(READY)
+	$(BIN)/python scripts/sdk_suites.py
 
 lock: $(READY)
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 \
