@@ -23,6 +23,15 @@ _PARAMETERS: Final = frozenset(
         "reasoning_effort",
     }
 )
+_ELSEWHERE: Final[Mapping[str, str]] = {
+    "model": "the chain says who is asked; build another ResilientModel",
+    "timeout": "give deadline=",
+    "max_retries": "the chain says it, by retry=",
+    "api_key": "it belongs to a model of the chain",
+    "base_url": "it belongs to a model of the chain",
+    "stream": "call stream() or astream()",
+}
+"""What other libraries take with a call. As parameters they would go out in the body of every request, the key too."""
 ROLES: Final = ("system", "developer", "user", "assistant", "tool", "function")
 _PLAIN_ROLES: Final[Mapping[str, Role]] = {
     "system": "system",
@@ -43,12 +52,13 @@ def request_of(
     """The request for what a caller wrote.
 
     Raises:
-        InvalidRequest: There are no messages, or one of them cannot be read; the text says which.
+        InvalidRequest: There are no messages, or one of them or a parameter cannot be taken; the text says which.
     """
     if data_class is None and schema is None and not parameters and not tools:
         return _base(messages)
     if data_class is not None and data_class not in DATA_CLASSES:
         raise InvalidRequest(f"data_class is {data_class!r}; it must be one of {', '.join(DATA_CLASSES)}.")
+    refuse_elsewhere(parameters)
     request = _base(messages)
     changes: dict[str, Any] = {}
     extra: dict[str, JSON] = {}
@@ -56,9 +66,7 @@ def request_of(
         if name in _PARAMETERS:
             changes[name] = value
         elif name == "stop":
-            changes["stop"] = (
-                (value,) if isinstance(value, str) else tuple(cast("Sequence[str]", value or ()))
-            )
+            changes["stop"] = _stop(value)
         else:
             extra[name] = cast("JSON", value)
     if extra:
@@ -70,6 +78,24 @@ def request_of(
     if schema is not None:
         changes["output_schema"] = schema
     return replace(request, **changes) if changes else request
+
+
+def refuse_elsewhere(parameters: Mapping[str, object]) -> None:
+    """Refuses what is decided elsewhere than with a call.
+
+    Raises:
+        InvalidRequest: One of `parameters` is; the text says where.
+    """
+    for name in parameters:
+        if name in _ELSEWHERE:
+            raise InvalidRequest(f"{name}= cannot be given with a call: {_ELSEWHERE[name]}.")
+
+
+def _stop(value: object) -> tuple[str, ...]:
+    ends: object = (value,) if isinstance(value, str) else value or ()
+    if not isinstance(ends, list | tuple) or not all(isinstance(end, str) for end in cast("Any", ends)):
+        raise InvalidRequest("stop must be a text, or a list of texts.")
+    return tuple(cast("Sequence[str]", ends))
 
 
 def _base(messages: Messages) -> Request:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast, final
 
-from resilient_ai.asking import request_of
+from resilient_ai.asking import refuse_elsewhere, request_of
 from resilient_ai.core.clock import SYSTEM_CLOCK, seeded
 from resilient_ai.core.deadline import earliest
 from resilient_ai.core.failure import FailureKind, Verdict
@@ -331,7 +331,11 @@ class ResilientModel:
             deadline: Seconds a call may take.
             data_class: How sensitive the content of its calls is.
             parameters: Request parameters for every call (`temperature`, ...).
+
+        Raises:
+            InvalidRequest: A parameter is none of a call (`model`, `timeout`, `api_key`, ...).
         """
+        refuse_elsewhere(parameters)
         copy = object.__new__(ResilientModel)
         for slot in ResilientModel.__slots__:
             setattr(copy, slot, getattr(self, slot))

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from resilient_ai.errors import ConfigError, InvalidRequest
+from resilient_ai.messages import OutputSchema
 from resilient_ai.model import ResilientModel
 
 if TYPE_CHECKING:
@@ -50,12 +51,24 @@ def usable(model: object) -> ResilientModel:
     return model
 
 
-def tool_choice(choice: object) -> str:
-    """`Request.tool_choice` for what a framework's user wrote: a word, a tool's name, or OpenAI's form.
+def arguments(
+    own: Mapping[str, object], given: Mapping[str, object]
+) -> tuple[OutputSchema | None, dict[str, Any]]:
+    """The form of the answer, and the other arguments for the chain: a model's `own` settings under those `given` with a call.
 
     Raises:
-        InvalidRequest: It is of another form.
+        InvalidRequest: `tool_choice` or `response_format` is of a form that nobody knows.
     """
+    options: dict[str, Any] = {**own, **given}
+    if "tool_choice" in options:
+        options["tool_choice"] = _tool_choice(options["tool_choice"])
+    return _output_schema(options.pop("response_format", None)), options
+
+
+def _tool_choice(choice: object) -> str | None:
+    """`Request.tool_choice` for what a framework's user wrote: a word, a tool's name, or OpenAI's form."""
+    if choice is None:
+        return None
     if choice is True or choice in ("any", "required"):
         return "required"
     if isinstance(choice, str):
@@ -67,6 +80,25 @@ def tool_choice(choice: object) -> str:
             return f"tool:{name}"
     raise InvalidRequest(
         "tool_choice must be 'auto', 'none', 'any', a tool's name, or {'function': {'name': ...}}."
+    )
+
+
+def _output_schema(form: object) -> OutputSchema | None:
+    """What `response_format`, in OpenAI's form, asks for."""
+    if form is None:
+        return None
+    told = cast("Mapping[str, Any]", form if isinstance(form, Mapping) else {})
+    if told.get("type") == "json_object":
+        return OutputSchema("json", None, strict=False)
+    inner = told.get("json_schema")
+    if told.get("type") != "json_schema" or not isinstance(inner, Mapping):
+        raise InvalidRequest(
+            "response_format must be {'type': 'json_schema', ...} or {'type': 'json_object'}; "
+            "for a class use the framework's own structured output."
+        )
+    described = cast("Mapping[str, Any]", inner)
+    return OutputSchema(
+        described.get("name") or "output", described.get("schema"), strict=bool(described.get("strict"))
     )
 
 

@@ -45,9 +45,9 @@ def down() -> Iterator[str]:
 
 @pytest.mark.parametrize("mode", [instructor.Mode.TOOLS, instructor.Mode.JSON_SCHEMA, instructor.Mode.JSON])
 def test_an_extraction_survives_a_provider_that_is_down(
-    mode: instructor.Mode, down: str, obliging: ObligingServer
+    mode: instructor.Mode, down: str, obliging: ObligingServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    obliging.example = BILLING
+    monkeypatch.setattr(obliging, "example", BILLING)  # the server is shared with other tests
     fallback = obliging.model()
     with OpenAI(api_key="key-of-nobody", base_url=down) as client:
         reader = instructor.from_openai(wrap(client, fallback=[fallback], retry=ONCE), mode=mode)

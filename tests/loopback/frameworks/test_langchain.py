@@ -9,14 +9,32 @@ from typing import Any
 
 import pytest
 from langchain_core import exceptions
-from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.messages import (
+    AIMessage,
+    AIMessageChunk,
+    BaseMessage,
+    HumanMessage,
+    SystemMessage,
+    ToolMessage,
+)
 from pydantic import BaseModel, ValidationError
 
 from obliging_server import TEXT, THOUGHT, ObligingServer
 from resilient_ai import InvalidRequest, Reply, Request, ResilientModel, Retry
 from resilient_ai.errors import AllModelsFailed, DeadlineExceeded, StreamInterrupted
 from resilient_ai.frameworks.langchain import ResilientChatModel
-from resilient_ai.messages import Chunk, Reasoning, Text, ToolCall, ToolCallDelta, ToolResult, Usage
+from resilient_ai.messages import (
+    Chunk,
+    Foreign,
+    Image,
+    Part,
+    Reasoning,
+    Text,
+    ToolCall,
+    ToolCallDelta,
+    ToolResult,
+    Usage,
+)
 from resilient_ai.models import FunctionModel, canned
 from resilient_ai.testing import FaultServer, ManualClock, ScriptedModel, cut, error, ok, stall
 
@@ -220,6 +238,41 @@ def test_a_conversation_arrives_as_it_was_meant() -> None:
     assert tool.parts == (ToolResult("c1", "nothing", "search", is_error=True),)
 
 
+@pytest.mark.parametrize(
+    ("block", "part"),
+    [
+        ({"type": "text-plain", "text": "A page."}, Text("A page.")),
+        ({"type": "image_url", "image_url": "https://a.example/x.png"}, Image(url="https://a.example/x.png")),
+        (
+            {"type": "image_url", "image_url": "data:image/png;base64,aGk="},
+            Image(data="aGk=", media_type="image/png"),
+        ),
+        ({"type": "redacted_thinking", "data": "sealed"}, Reasoning("", {"redacted_thinking": "sealed"})),
+    ],
+)
+def test_blocks_that_older_code_left_in_a_history_are_read(block: dict[str, Any], part: Part) -> None:
+    assert sent([AIMessage([block]) if isinstance(part, Reasoning) else HumanMessage([block])]) == (part,)
+
+
+@pytest.mark.parametrize("source", [{"base64": "aGk="}, {"url": "https://a.example/x.txt"}, {"file_id": "f"}])
+def test_a_text_that_lies_in_a_file_is_not_taken_for_an_empty_one(source: dict[str, str]) -> None:
+    (part,) = sent([HumanMessage([{"type": "text-plain", "mime_type": "text/plain", **source}])])
+    assert isinstance(part, Foreign)
+    assert part.field == "messages[0].content[0].text-plain"
+
+
+def sent(messages: list[BaseMessage]) -> tuple[Part, ...]:
+    """The parts of the first message, as the chain is asked."""
+    seen: list[Request] = []
+
+    def answer(request: Request) -> str:
+        seen.append(request)
+        return "ok"
+
+    chat(answer).invoke(messages)
+    return seen[0].messages[0].parts
+
+
 def test_private_state_of_a_provider_goes_back_to_it_whole_or_streamed() -> None:
     """A signature that does not come back makes the next request of a tool loop a 400."""
     call = ToolCall("c1", "search", "{}", {"thoughtSignature": "sig-of-call"})
@@ -342,9 +395,9 @@ def test_a_data_class_keeps_models_out_that_are_not_cleared_for_it() -> None:
     assert model.invoke("Ann Smith, Elm Street 3").text == "kept here"
 
 
-@pytest.mark.parametrize("name", ["model", "timeout", "max_retries"])
+@pytest.mark.parametrize("name", ["model", "timeout", "max_retries", "api_key"])
 def test_what_the_chain_decides_cannot_be_given_with_a_call(name: str) -> None:
-    with pytest.raises(InvalidRequest, match="the chain decides"):
+    with pytest.raises(InvalidRequest, match=f"^{name}= cannot be given with a call"):
         chat(canned("hi")).invoke("x", None, stop=None, **{name: "1"})
 
 

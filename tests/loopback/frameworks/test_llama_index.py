@@ -27,13 +27,14 @@ from llama_index.core.tools import FunctionTool
 from pydantic import BaseModel, ValidationError
 
 from obliging_server import TEXT, THOUGHT, ObligingServer
-from resilient_ai import AllModelsFailed, Reply, Request, ResilientModel, Retry
+from resilient_ai import AllModelsFailed, InvalidRequest, Reply, Request, ResilientModel, Retry
 from resilient_ai.errors import DeadlineExceeded, InvalidOutput, ModelError, StreamInterrupted
 from resilient_ai.frameworks.llama_index import ResilientLLM
 from resilient_ai.messages import (
     Chunk,
     Foreign,
     Image,
+    OutputSchema,
     Reasoning,
     Text,
     ToolCall,
@@ -151,6 +152,8 @@ def test_one_function_is_predicted_and_called(obliging: ObligingServer) -> None:
 
 
 def test_a_second_call_is_left_out_where_one_was_asked_for() -> None:
+    same = [ToolCall("", "magic", "{}"), ToolCall("", "magic", "{}")]
+    twins = llm(ScriptedModel([ok("", tool_calls=same, finish_reason="tool_calls")]))
     calls = [ToolCall("c1", "magic", "{}"), ToolCall("c2", "magic", "{}")]
     asked = llm(ScriptedModel([ok("", tool_calls=calls, finish_reason="tool_calls")], repeat=True))
 
@@ -161,6 +164,7 @@ def test_a_second_call_is_left_out_where_one_was_asked_for() -> None:
     tool = FunctionTool.from_defaults(magic)
     one = asked.chat_with_tools([tool], "Go.")
     assert [call.tool_id for call in asked.get_tool_calls_from_response(one)] == ["c1"]
+    assert len(asked.get_tool_calls_from_response(twins.chat_with_tools([tool], "Go."))) == 1
     both = asked.chat_with_tools([tool], "Go.", allow_parallel_tool_calls=True)
     assert [call.tool_id for call in asked.get_tool_calls_from_response(both)] == ["c1", "c2"]
     with pytest.raises(ValueError, match="no tool"):
@@ -360,6 +364,34 @@ def test_settings_of_the_llm_and_of_the_call_reach_the_request(obliging: Obligin
     body = obliging.bodies[-1]
     assert (body["temperature"], body["top_p"], body["max_tokens"], body["user"]) == (0.1, 0.9, 10, "u1")
     asked.model.close()
+
+
+@pytest.mark.parametrize("name", ["model", "timeout", "max_retries", "api_key"])
+def test_what_the_chain_decides_cannot_be_given_with_a_call(name: str) -> None:
+    with pytest.raises(InvalidRequest, match=f"^{name}= cannot be given with a call"):
+        llm(canned("hi")).chat(HELLO, **{name: "1"})
+
+
+def test_the_form_of_an_answer_in_openais_words_reaches_every_model() -> None:
+    scripted = ScriptedModel([ok("{}"), ok("{}")])
+    asked = llm(scripted)
+    asked.chat(HELLO, response_format={"type": "json_object"}, tool_choice=None)
+    form = {"type": "json_schema", "json_schema": {"name": "Ticket", "schema": {"type": "object"}}}
+    asked.complete("Hello", response_format=form)
+    assert [request.output_schema for request in scripted.requests] == [
+        OutputSchema("json", None, strict=False),
+        OutputSchema("Ticket", {"type": "object"}, strict=False),
+    ]
+    with pytest.raises(InvalidRequest, match="response_format must be"):
+        asked.chat(HELLO, response_format=Ticket)
+
+
+def test_a_tool_call_that_cannot_be_read_is_told_by_its_place() -> None:
+    broken = ChatMessage(
+        role=MessageRole.ASSISTANT, content="", additional_kwargs={"tool_calls": [{"id": "c"}]}
+    )
+    with pytest.raises(InvalidRequest, match=r"messages\[1\]\.additional_kwargs\['tool_calls'\]\[0\]"):
+        llm(canned("hi")).chat([*HELLO, broken])
 
 
 def test_metadata_is_that_of_the_first_model() -> None:

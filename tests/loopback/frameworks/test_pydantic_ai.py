@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterable, AsyncIterator, Iterator, Mapping
 from typing import Any
 
+import httpx
 import pytest
 from pydantic import BaseModel
 from pydantic_ai import (
@@ -48,7 +49,7 @@ from resilient_ai.messages import (
     ToolResult,
     Usage,
 )
-from resilient_ai.models import FunctionModel, OpenAIModel, canned
+from resilient_ai.models import AnthropicModel, FunctionModel, OpenAIModel, canned
 from resilient_ai.testing import FaultServer, ManualClock, ScriptedModel, cut, error, ok, stall
 
 ONCE = Retry(attempts=1)
@@ -274,6 +275,24 @@ def test_parameters_of_the_first_models_own_stay_with_its_format() -> None:
     assert (body["presence_penalty"], body["user"]) == (0.5, "u1")
 
 
+def test_settings_of_openais_format_reach_it_behind_a_first_model_of_another() -> None:
+    with FaultServer() as server, ObligingServer() as obliging:
+        first = AnthropicModel("claude-sonnet-5", base_url=server.url("status:500"), api_key="key-of-nobody")
+        model = chain(first, obliging.model())
+
+        async def run() -> Any:
+            await Agent(model).run("Hello", model_settings={"presence_penalty": 0.5})
+            await model.chain.aclose()
+            return obliging.bodies[-1]
+
+        assert asyncio.run(run())["presence_penalty"] == 0.5
+
+
+def test_a_timeout_that_is_more_than_one_number_is_refused() -> None:
+    with pytest.raises(exceptions.UserError, match="give seconds"):
+        asked(Agent(chain(canned("hi"))), "Hello", model_settings={"timeout": httpx.Timeout(3)})
+
+
 def test_the_timeout_of_the_settings_is_the_deadline_of_the_call() -> None:
     clock = ManualClock()
     agent = Agent(chain(ScriptedModel([stall(60)]), clock=clock))
@@ -305,6 +324,19 @@ def test_a_failure_is_pydantic_ais_class_with_ours_as_its_cause(
     cause = caught.value.__cause__
     assert isinstance(cause, CallError)
     assert len(cause.attempts) == 1
+
+
+def test_the_status_told_is_that_of_the_failure_told() -> None:
+    clock = ManualClock()
+    tired = ResilientModel([ScriptedModel([error(429), error(500)])], retry=Retry(attempts=2), clock=clock)
+
+    async def run() -> None:
+        with pytest.raises(exceptions.ModelServerError) as caught:
+            await Agent(ResilientAgentModel(tired)).run("Hello")
+        assert isinstance(caught.value, ModelHTTPError)
+        assert caught.value.status_code == 500
+
+    clock.run(run())
 
 
 def test_a_chain_that_is_exhausted_hands_over_to_a_fallback_model() -> None:

@@ -21,12 +21,12 @@ from langchain_core.utils.function_calling import convert_to_json_schema, conver
 from langchain_core.utils.pydantic import TypeBaseModel, is_basemodel_subclass
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from resilient_ai.errors import CallError, InvalidRequest
-from resilient_ai.frameworks.contract import refuse_restart, tool_choice, usable
+from resilient_ai.errors import CallError
+from resilient_ai.frameworks.contract import arguments, refuse_restart, usable
 from resilient_ai.frameworks.langchain.failures import failure_of
 from resilient_ai.frameworks.langchain.messages import messages_of
 from resilient_ai.frameworks.langchain.replies import ChunkWriter, last_chunk, message_of
-from resilient_ai.messages import DataClassName, OutputSchema, Request
+from resilient_ai.messages import DataClassName, Request
 from resilient_ai.model import ResilientModel
 
 if TYPE_CHECKING:
@@ -189,20 +189,12 @@ class ResilientChatModel(BaseChatModel):
         self, messages: list[BaseMessage], stop: list[str] | None, kwargs: Mapping[str, Any]
     ) -> tuple[Request, dict[str, Any]]:
         """The conversation, and the arguments for the chain."""
-        options: dict[str, Any] = {**self._parameters(), **kwargs}
+        schema, options = arguments(self._parameters(), kwargs)
         options.pop("stream", None)  # LangChain's own: whether `invoke` streams
-        for name in ("model", "model_name", "timeout", "max_retries"):
-            if name in options:
-                raise InvalidRequest(
-                    f"{name}= cannot be given with a call: the chain decides it. Build another ResilientModel, or use deadline=."
-                )
         ends = self.stop if stop is None else stop
         if ends:
             options["stop"] = ends
-        if "tool_choice" in options:
-            options["tool_choice"] = tool_choice(options["tool_choice"])
-        form = options.pop("response_format", None)
-        return Request(messages_of(messages), output_schema=_schema(form)), options
+        return Request(messages_of(messages), output_schema=schema), options
 
     # --- tools and structured output ----------------------------------------------------------------------------------
 
@@ -246,7 +238,7 @@ class ResilientChatModel(BaseChatModel):
             schema: A pydantic class, a TypedDict, or a JSON Schema.
             method: How the schema is asked for: as the format of the answer, as the arguments of a tool, or by any JSON object.
             include_raw: Give `{"raw", "parsed", "parsing_error"}`.
-            strict: Whether the provider must keep to the schema.
+            strict: Whether the provider must keep to the schema; a pydantic class with `json_schema` is held to in any case.
             kwargs: Given with every call.
 
         Raises:
@@ -302,26 +294,3 @@ def _format_of(schema: dict[str, Any] | type, *, strict: bool | None) -> dict[st
             "strict": strict is not False,
         },
     }
-
-
-def _schema(form: object) -> OutputSchema | None:
-    """What `response_format`, in OpenAI's form, asks for.
-
-    Raises:
-        InvalidRequest: It is of another form.
-    """
-    if form is None:
-        return None
-    told = cast("Mapping[str, Any]", form if isinstance(form, Mapping) else {})
-    if told.get("type") == "json_object":
-        return OutputSchema("json", None, strict=False)
-    inner = told.get("json_schema")
-    if told.get("type") != "json_schema" or not isinstance(inner, Mapping):
-        raise InvalidRequest(
-            "response_format must be {'type': 'json_schema', ...} or {'type': 'json_object'}; "
-            "for a class use with_structured_output."
-        )
-    described = cast("Mapping[str, Any]", inner)
-    return OutputSchema(
-        described.get("name") or "output", described.get("schema"), strict=bool(described.get("strict"))
-    )

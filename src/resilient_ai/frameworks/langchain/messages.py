@@ -6,6 +6,7 @@ A block that no message of ours has a form for becomes `Foreign`: whoever cannot
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, cast
 
@@ -101,16 +102,20 @@ def _part(block: Mapping[str, Any], where: str) -> Part | None:
     if kind in _CALLS:
         return None
     match kind:
-        case "text" | "text-plain":
+        case "text":
             return Text(block.get("text") or "")
+        case "text-plain" if block.get("text") is not None:  # by address or in base64 it is a file
+            return Text(block["text"])
         case "reasoning":
             return Reasoning(block.get("reasoning") or "", block.get("extras") or {})
         case "thinking":
             signature = block.get("signature")
             return Reasoning(block.get("thinking") or "", {"signature": signature} if signature else {})
-        case "image":
+        case "redacted_thinking" if block.get("data"):
+            return Reasoning("", {kind: block["data"]})  # Anthropic's, under the name its format keeps it by
+        case "image" | "image_url":
             image = _image(block)
-            return image or Foreign(FORMAT, f"{where}.image", dict(block))
+            return image or Foreign(FORMAT, f"{where}.{kind}", dict(block))
         case _:
             return _foreign(kind, block, where)
 
@@ -119,7 +124,8 @@ def _image(block: Mapping[str, Any]) -> Image | None:
     detail = cast("Mapping[str, Any]", block.get("extras") or {}).get("detail")
     if block.get("base64"):
         return Image(data=block["base64"], media_type=block.get("mime_type"), detail=detail)
-    return image_of_url(block["url"], detail) if block.get("url") else None
+    address = block.get("url") or block.get("image_url")
+    return image_of_url(address, detail) if isinstance(address, str) else None
 
 
 def _foreign(kind: str, block: Mapping[str, Any], where: str) -> Foreign:
@@ -133,8 +139,6 @@ def _foreign(kind: str, block: Mapping[str, Any], where: str) -> Foreign:
 
 
 def _calls(message: AIMessage) -> Iterator[ToolCall]:
-    import json
-
     state = cast("Mapping[str, Mapping[str, JSON]]", message.additional_kwargs.get(CALL_STATE) or {})
     for call in message.tool_calls:
         identity = call["id"] or ""

@@ -28,7 +28,7 @@ from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.llms.llm import ToolSelection
 from llama_index.core.llms.utils import parse_partial_json  # pyright: ignore[reportUnknownVariableType]
 
-from resilient_ai.frameworks.contract import tool_choice, usable
+from resilient_ai.frameworks.contract import arguments, usable
 from resilient_ai.frameworks.llama_index.messages import messages_of
 from resilient_ai.frameworks.llama_index.replies import Growing, chat_of, completion_of
 from resilient_ai.frameworks.llama_index.streams import aitems, items
@@ -108,35 +108,42 @@ class ResilientLLM(FunctionCallingLLM):
 
     @_chat_told
     def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
-        return chat_of(self.model.generate(Request(messages_of(messages)), **self._options(kwargs)))
+        request, options = self._asked(messages_of(messages), kwargs)
+        return chat_of(self.model.generate(request, **options))
 
     @_chat_told
     async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
-        return chat_of(await self.model.agenerate(Request(messages_of(messages)), **self._options(kwargs)))
+        request, options = self._asked(messages_of(messages), kwargs)
+        return chat_of(await self.model.agenerate(request, **options))
 
     @_chat_told
     def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
-        stream = self.model.stream(Request(messages_of(messages)), **self._options(kwargs))
+        request, options = self._asked(messages_of(messages), kwargs)
+        stream = self.model.stream(request, **options)
         return items(stream, Growing().chat, partial(chat_of, delta=""))
 
     @_chat_told
     async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseAsyncGen:
-        stream = self.model.astream(Request(messages_of(messages)), **self._options(kwargs))
+        request, options = self._asked(messages_of(messages), kwargs)
+        stream = self.model.astream(request, **options)
         return aitems(stream, Growing().chat, partial(chat_of, delta=""))
 
     # --- completion ---------------------------------------------------------------------------------------------------
 
     @_completion_told
     def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
-        return completion_of(self.model.generate(_question(prompt), **self._options(kwargs)))
+        request, options = self._asked(_question(prompt), kwargs)
+        return completion_of(self.model.generate(request, **options))
 
     @_completion_told
     async def acomplete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
-        return completion_of(await self.model.agenerate(_question(prompt), **self._options(kwargs)))
+        request, options = self._asked(_question(prompt), kwargs)
+        return completion_of(await self.model.agenerate(request, **options))
 
     @_completion_told
     def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseGen:
-        stream = self.model.stream(_question(prompt), **self._options(kwargs))
+        request, options = self._asked(_question(prompt), kwargs)
+        stream = self.model.stream(request, **options)
         return items(stream, Growing().completion, partial(completion_of, delta=""))
 
     @_completion_told
@@ -146,7 +153,8 @@ class ResilientLLM(FunctionCallingLLM):
         formatted: bool = False,
         **kwargs: Any,
     ) -> CompletionResponseAsyncGen:
-        stream = self.model.astream(_question(prompt), **self._options(kwargs))
+        request, options = self._asked(_question(prompt), kwargs)
+        stream = self.model.astream(request, **options)
         return aitems(stream, Growing().completion, partial(completion_of, delta=""))
 
     # --- structured output and functions ------------------------------------------------------------------------------
@@ -159,8 +167,8 @@ class ResilientLLM(FunctionCallingLLM):
         **prompt_args: Any,
     ) -> _Answer:
         messages = self._extend_messages(prompt.format_messages(**prompt_args))
-        options = self._options(llm_kwargs or {})
-        reply = self.model.generate(Request(messages_of(messages)), output_type=output_cls, **options)
+        request, options = self._asked(messages_of(messages), llm_kwargs or {})
+        reply = self.model.generate(request, output_type=output_cls, **options)
         return cast("_Answer", reply.output)
 
     async def astructured_predict(
@@ -171,8 +179,8 @@ class ResilientLLM(FunctionCallingLLM):
         **prompt_args: Any,
     ) -> _Answer:
         messages = self._extend_messages(prompt.format_messages(**prompt_args))
-        options = self._options(llm_kwargs or {})
-        reply = await self.model.agenerate(Request(messages_of(messages)), output_type=output_cls, **options)
+        request, options = self._asked(messages_of(messages), llm_kwargs or {})
+        reply = await self.model.agenerate(request, output_type=output_cls, **options)
         return cast("_Answer", reply.output)
 
     def _prepare_chat_with_tools(
@@ -210,8 +218,9 @@ class ResilientLLM(FunctionCallingLLM):
     ) -> ChatResponse:
         """Keeps the first call where one was asked for: not every provider knows how to ask for one."""
         if not allow_parallel_tool_calls:
-            calls = [block for block in response.message.blocks if isinstance(block, ToolCallBlock)]
-            response.message.blocks = [block for block in response.message.blocks if block not in calls[1:]]
+            blocks = response.message.blocks
+            calls = [id(block) for block in blocks if isinstance(block, ToolCallBlock)]
+            response.message.blocks = [block for block in blocks if id(block) not in calls[1:]]
         return response
 
     def get_tool_calls_from_response(
@@ -235,17 +244,17 @@ class ResilientLLM(FunctionCallingLLM):
             for call in calls
         ]
 
-    def _options(self, kwargs: Mapping[str, Any]) -> dict[str, Any]:
-        """The arguments for the chain."""
+    def _asked(
+        self, messages: tuple[Message, ...], kwargs: Mapping[str, Any]
+    ) -> tuple[Request, dict[str, Any]]:
+        """The conversation, and the arguments for the chain."""
         own = {name: value for name in _PARAMETERS if (value := getattr(self, name)) is not None}
-        options = {**own, **kwargs}
-        if options.get("tool_choice") is not None:
-            options["tool_choice"] = tool_choice(options["tool_choice"])
-        return options
+        schema, options = arguments(own, kwargs)
+        return Request(messages, output_schema=schema), options
 
 
-def _question(prompt: str) -> Request:
-    return Request((Message("user", (Text(prompt),)),))
+def _question(prompt: str) -> tuple[Message, ...]:
+    return (Message("user", (Text(prompt),)),)
 
 
 def _arguments(call: ToolCallBlock) -> dict[str, Any]:

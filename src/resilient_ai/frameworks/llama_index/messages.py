@@ -22,6 +22,7 @@ from llama_index.core.base.llms.types import (
     ToolCallBlock,
 )
 
+from resilient_ai.errors import InvalidRequest
 from resilient_ai.frameworks.llama_index.names import CALL_STATE, FORMAT
 from resilient_ai.messages import (
     JSON,
@@ -53,7 +54,11 @@ _ROLES: Final[Mapping[MessageRole, Role]] = {
 
 
 def messages_of(messages: Sequence[ChatMessage]) -> tuple[Message, ...]:
-    """The conversation, in order."""
+    """The conversation, in order.
+
+    Raises:
+        InvalidRequest: A message holds a tool call that cannot be read.
+    """
     return tuple(_message(message, f"messages[{index}]") for index, message in enumerate(messages))
 
 
@@ -63,7 +68,7 @@ def _message(message: ChatMessage, where: str) -> Message:
         return Message("tool", (_result(message, where),))
     parts = list(_parts(message.blocks, told.get(CALL_STATE) or {}, where))
     if not any(isinstance(part, ToolCall) for part in parts):
-        parts += _older_calls(told.get("tool_calls") or ())
+        parts += _older_calls(told.get("tool_calls") or (), where)
     return Message(_ROLES[message.role], tuple(parts), told.get("name"))
 
 
@@ -116,12 +121,20 @@ def _file(block: ContentBlock, where: str) -> Foreign:
     return Foreign("openai-chat", f"{where}.{block.block_type}", value)
 
 
-def _older_calls(calls: Sequence[Any]) -> Iterator[ToolCall]:
-    """Tool calls as LlamaIndex kept them before it had blocks for them: in OpenAI's form."""
-    for call in calls:
+def _older_calls(calls: Sequence[Any], where: str) -> Iterator[ToolCall]:
+    """Tool calls as LlamaIndex kept them before it had blocks for them: in OpenAI's form.
+
+    Raises:
+        InvalidRequest: One is of another form.
+    """
+    for index, call in enumerate(calls):
         told = cast("Mapping[str, Any]", call if isinstance(call, Mapping) else call.model_dump())
-        function = cast("Mapping[str, str]", told["function"])
-        yield ToolCall(told.get("id") or "", function["name"], function["arguments"])
+        function = cast("Mapping[str, str]", told.get("function") or {})
+        if "name" not in function:
+            raise InvalidRequest(
+                f"{where}.additional_kwargs['tool_calls'][{index}] is no tool call in OpenAI's form."
+            )
+        yield ToolCall(told.get("id") or "", function["name"], function.get("arguments") or "")
 
 
 def _result(message: ChatMessage, where: str) -> ToolResult | Foreign:

@@ -30,7 +30,7 @@ _OTHERS: Final[Mapping[FailureKind, type[exceptions.ModelAPIError]]] = {
 
 def failure_of(error: CallError, model_name: str) -> exceptions.ModelAPIError:
     """The exception to raise from `error`. Neither has a body: it may repeat the prompt."""
-    failed = error.attempts[0] if error.attempts else None
+    failed = next((attempt for attempt in error.attempts if attempt.kind is error.kind), None)
     in_stream = error.kind is FailureKind.STREAM_INTERRUPTED
     category = _BY_STATUS.get(error.kind)
     if category is not None and failed is not None and failed.status is not None:

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, cast, final
 
+from pydantic_ai.exceptions import UserError
 from pydantic_ai.models import Model, ModelRequestParameters, StreamedResponse, check_allow_model_requests
 from pydantic_ai.models._tool_choice import (
     resolve_tool_choice,  # the framework's own reading; a copy of it would drift
@@ -52,8 +53,8 @@ class ResilientAgentModel(Model[Any]):
     `ModelAPIError`) with ours as its `__cause__`, so that `FallbackModel` goes on to its next model; an exception of a function in the chain
     stays as it is.
 
-    `timeout` of the settings is the deadline of a call; `max_retries` belongs to the chain. `extra_body` is for the chain's first model and is
-    dropped, visibly, where another wire format is spoken. Files other than pictures go to OpenAI's format only, by value.
+    `timeout` of the settings, in seconds, is the deadline of a call; `max_retries` belongs to the chain. `extra_body` is for the chain's first
+    model, penalties and `service_tier` are for OpenAI's format; both are dropped, visibly, where another is spoken. Files other than pictures go to OpenAI's format only, by value.
 
     Args:
         chain: The chain. It stays the caller's to close.
@@ -141,13 +142,21 @@ class ResilientAgentModel(Model[Any]):
         model_settings: ModelSettings | None,
         parameters: ModelRequestParameters,
     ) -> tuple[Request, float | None]:
-        """What is asked of the chain, and within how many seconds."""
+        """What is asked of the chain, and within how many seconds.
+
+        Raises:
+            UserError: `timeout` is more than one number.
+        """
         check_allow_model_requests()
         prepared, parameters = self.prepare_request(model_settings, parameters)
         settings = cast("Mapping[str, Any]", prepared or {})
         tools, choice = _tools(prepared, parameters)
         extra, extra_format = self._extra(settings)
         timeout = settings.get("timeout")
+        if timeout is not None and not isinstance(timeout, int | float):
+            raise UserError(
+                f"timeout is a {type(timeout).__name__}; give seconds: they are the deadline of the call."
+            )
         request = Request(
             messages_of(messages, self._get_instruction_parts(messages, parameters) or ()),
             tools=tools,
@@ -160,18 +169,16 @@ class ResilientAgentModel(Model[Any]):
             extra_format=extra_format,
             **{name: settings[name] for name in _SETTINGS if name in settings},
         )
-        return request, float(timeout) if isinstance(timeout, int | float) else None
+        return request, timeout
 
     def _extra(self, settings: Mapping[str, Any]) -> tuple[dict[str, JSON], str | None]:
-        """Parameters of the first model's own wire format, and that format."""
-        spoken = self.chain.plan.hops[0].model.traits.wire
-        extra: dict[str, JSON] = {}
-        if spoken == _OPENAI:
-            extra = {name: settings[name] for name in _OPENAI_SETTINGS if name in settings}
+        """Parameters of one wire format, and that format: the first model's for `extra_body`, else OpenAI's for its own settings."""
+        own: dict[str, JSON] = {name: settings[name] for name in _OPENAI_SETTINGS if name in settings}
         body = settings.get("extra_body")
-        if isinstance(body, Mapping):
-            extra.update(cast("Mapping[str, JSON]", body))
-        return extra, spoken if extra else None
+        if not isinstance(body, Mapping):
+            return own, _OPENAI if own else None
+        spoken = self.chain.plan.hops[0].model.traits.wire
+        return {**(own if spoken == _OPENAI else {}), **cast("Mapping[str, JSON]", body)}, spoken
 
 
 def _tools(

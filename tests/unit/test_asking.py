@@ -1,0 +1,41 @@
+"""What a caller writes, and what a `Request` is made of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from resilient_ai import InvalidRequest, ResilientModel
+from resilient_ai.testing import ScriptedModel, ok
+
+
+@pytest.mark.parametrize("name", ["model", "timeout", "max_retries", "api_key", "base_url", "stream"])
+def test_what_is_decided_elsewhere_is_refused_and_never_sent_as_a_parameter(name: str) -> None:
+    scripted = ScriptedModel([ok("hi")])
+    model = ResilientModel([scripted])
+    given: Any = {name: "sk-of-nobody"}
+    with pytest.raises(InvalidRequest, match=f"^{name}= cannot be given with a call: .") as caught:
+        model.generate("Hello", **given)
+    assert "sk-of-nobody" not in str(caught.value)
+    with pytest.raises(InvalidRequest, match=name):
+        model.stream("Hello", **given)
+    with pytest.raises(InvalidRequest, match=name):
+        model.with_options(**given)
+    assert scripted.requests == []
+
+
+@pytest.mark.parametrize(
+    ("stop", "expected"),
+    [("END", ("END",)), (["A", "B"], ("A", "B")), (("A",), ("A",)), (None, ()), ([], ())],
+)
+def test_stop_is_a_text_or_several(stop: Any, expected: tuple[str, ...]) -> None:
+    scripted = ScriptedModel([ok("hi")])
+    ResilientModel([scripted]).generate("Hello", stop=stop)
+    assert scripted.requests[0].stop == expected
+
+
+@pytest.mark.parametrize("stop", [5, ["A", 5], {"A": 1}, b"END"])
+def test_any_other_stop_is_refused(stop: Any) -> None:
+    with pytest.raises(InvalidRequest, match="stop must be"):
+        ResilientModel([ScriptedModel([])]).generate("Hello", stop=stop)
