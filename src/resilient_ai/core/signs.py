@@ -174,6 +174,8 @@ CODES: Final[Mapping[str, FailureKind]] = {
     "not_found_error": _Kind.MODEL_UNAVAILABLE,
     # A draw of the model that came out wrong.
     "tool_use_failed": _Kind.INVALID_OUTPUT,
+    "malformed_model_output": _Kind.INVALID_OUTPUT,
+    "malformed_tool_use": _Kind.INVALID_OUTPUT,
     "output_parse_failed": _Kind.INVALID_OUTPUT,
     "json_validate_failed": _Kind.INVALID_OUTPUT,
     "modelerrorexception": _Kind.SERVER_ERROR,

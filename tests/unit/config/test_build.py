@@ -96,9 +96,10 @@ def test_what_the_file_leaves_out_has_the_default_of_the_policy(path: Path) -> N
         assert model.plan.when_all_open == "last_resort"
 
 
-def test_a_cap_that_a_wrapped_client_could_not_keep_is_refused_there(path: Path) -> None:
-    with pytest.raises(ConfigError, match="max_cost"):
-        settings_of((), "support", path, None, {})
+def test_the_cap_of_a_chain_holds_for_a_wrapped_client_too(path: Path) -> None:
+    settings = settings_of((), "support", path, None, {})
+    assert settings.max_cost == chain_policy(load_config(path), "support").max_cost
+    assert settings.max_cost.active
 
 
 def test_a_models_own_timeouts_take_precedence_one_by_one(path: Path) -> None:

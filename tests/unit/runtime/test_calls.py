@@ -520,11 +520,12 @@ def test_what_a_check_raises_by_mistake_is_nobodys_fault_but_its_own(
     model = ScriptedModel([ok("a"), ok("b"), ok("c"), ok("d"), ok("e")])
     backup = ScriptedModel([ok("backup")], repeat=True, name="backup")
     chain = colour.chain(model, backup, checks=[broken])
+    outcome = None
     for _ in range(5):
         with pytest.raises(JudgeDown) as caught:
             (colour.stream if streamed else colour.ask)(chain)
         assert "raised by the check 'broken' at" in caught.value.__notes__[0]
-    outcome = outcome_of(caught.value)
+        outcome = outcome_of(caught.value)
     assert outcome is not None
     assert [(one.kind, one.verdict) for one in outcome.attempts] == [
         ("local", "interrupted" if streamed else "raise")
