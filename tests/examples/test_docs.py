@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import tomllib
 import types
 from pathlib import Path
 
@@ -21,12 +22,17 @@ EXECUTED = [
     "drop-in.md",
     "frameworks.md",
     "privacy.md",
+    "failures.md",
+    "audit.md",
+    "redaction.md",
 ]
 
 
 @pytest.mark.timeout(180)  # a page on frameworks imports them all, which takes a busy machine a minute
 @pytest.mark.parametrize("page", EXECUTED)
-def test_the_snippets_of_a_page_run(page: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_snippets_of_a_page_run(page: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    monkeypatch.chdir(tmp_path)  # a page may write a file
     text = (ROOT / "docs" / page).read_text()
     snippets = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     assert snippets
@@ -58,3 +64,42 @@ def test_the_snippets_of_the_readme_are_python() -> None:
     assert len(snippets) >= 3
     for snippet in snippets:
         compile(snippet, "README.md", "exec")
+
+
+def test_the_promises_of_the_readme_are_kept_by_tests_that_there_are() -> None:
+    rows = re.findall(
+        r"^\| [^|]+\. \| [^|]+ \| (`test[^|]+) \|$", (ROOT / "README.md").read_text(), re.MULTILINE
+    )
+    assert len(rows) >= 6
+    for row in rows:
+        folder = ROOT
+        for told in re.findall(r"`([^`]+)`", row):
+            path = ROOT / told if "/" in told else folder / told
+            assert path.exists(), told
+            folder = path.parent
+
+
+def test_the_readme_names_every_extra() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    install = (ROOT / "README.md").read_text().split("## Install")[1].split("\n## ")[0]
+    unnamed = [name for name in project["optional-dependencies"] if not re.search(rf"\b{name}\b", install)]
+    assert unnamed == []
+
+
+def test_the_readme_leads_to_every_page() -> None:
+    readme = (ROOT / "README.md").read_text()
+    assert [page.name for page in PAGES[1:] if f"(docs/{page.name})" not in readme] == []
+
+
+def test_the_picture_of_the_house_shows_every_room_and_no_other() -> None:
+    """The first level as a whole; of what lies deeper, what is shown is there."""
+    picture = (ROOT / "docs" / "architecture.md").read_text().split("```")[1]
+    source = ROOT / "src" / "resilient_ai"
+    shown: set[str] = set()
+    for indent, name in re.findall(r"^( +)([a-z_]+(?:/|\.py)) ", picture, re.MULTILINE):
+        if len(indent) == 2:
+            room = name
+            shown.add(name)
+        assert (source / (name if len(indent) == 2 else room + name)).exists(), name
+    there = {f"{path.name}/" if path.is_dir() else path.name for path in source.iterdir()}
+    assert shown == there - {"__pycache__/", "py.typed"}
