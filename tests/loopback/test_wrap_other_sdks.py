@@ -20,7 +20,7 @@ import ollama
 import pytest
 from google.genai import errors as google_errors
 
-from resilient_ai import Retry, outcome_of, unwrap, wrap
+from resilient_ai import FailureKind, Retry, Timeouts, outcome_of, unwrap, wrap
 from resilient_ai.adopt import policy_of
 from resilient_ai.errors import ConfigError
 from resilient_ai.messages import Outcome, ToolCall
@@ -353,6 +353,29 @@ def test_a_black_hole_ends_at_the_deadline(server: FaultServer, session: str, wa
     outcome = outcome_of(heard.error)
     assert outcome is not None
     assert outcome.seconds < 2
+
+
+@every_way
+def test_an_attempt_whose_time_is_up_is_the_librarys_own_timeout_in_both_colours(
+    server: FaultServer, session: str, way: Way
+) -> None:
+    clocks = Timeouts(connect=0.2, first_token=0.2, idle=0.2, attempt=0.3)
+    url = url_of(server, way, "stall-no-response", session)
+    heard = way.meet(url, session, retry=Retry(attempts=1), timeouts=clocks)
+    assert isinstance(heard.error, (httpx.TimeoutException, httpx2.TimeoutException))
+    outcome = outcome_of(heard.error)
+    assert outcome is not None
+    assert [attempt.kind for attempt in outcome.attempts] == [FailureKind.TIMEOUT]
+
+
+def test_a_stream_of_lines_reaches_the_caller_as_the_provider_sent_it(
+    server: FaultServer, session: str
+) -> None:
+    client: Any = ollama.Client(host=server.url("none", dialect="ollama", session=session))
+    bare = list(client.chat(model="m", messages=ASK, stream=True))
+    heard = list(wrap(client).chat(model="m", messages=ASK, stream=True))
+    client._client.close()
+    assert heard == bare
 
 
 @every_way

@@ -17,7 +17,6 @@ from resilient_ai.adopt.progress import Progress
 from resilient_ai.adopt.reading import answer_in
 from resilient_ai.adopt.source import ProviderStream
 from resilient_ai.adopt.visits import note
-from resilient_ai.adopt.wire_faults import typed
 from resilient_ai.core.failure import FailureKind
 from resilient_ai.engine.endings import attach
 from resilient_ai.errors import AllModelsFailed, CallError, ModelError
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
 class Transport(Protocol):
     """How one request is sent, and what of its library's the SDK is given. One object a request.
 
-    Responses have `status_code`, `headers`, `is_success` and, once they are read, `content`.
+    Responses have `status_code`, `headers`, `is_success`, `iter_bytes` (or `aiter_bytes`) and, once they are read, `content`.
     """
 
     blocking: bool
@@ -163,8 +162,12 @@ class Dispatch:
         session = Session(at.call, at.driver, policy.places, policy.judge, self._chain.check, "raise")
         await session.start()
         note(lambda: None if session.reply is None else session.reply.outcome, session.close)
-        delivery, headers, like = handed_over(session, at, codec, self._source, self._body, self._cut)
-        return self._transport.streamed(delivery, headers, like)
+        try:
+            delivery, headers, like = handed_over(session, at, codec, self._source, self._body, self._cut)
+            return self._transport.streamed(delivery, headers, like)
+        except BaseException:
+            await session.close()
+            raise
 
     # --- attempts at the provider (see `primary.Attempts`) ------------------------------------------------------------
 
@@ -192,12 +195,7 @@ class Dispatch:
         except Exception as error:
             self._told = error
             raise
-        self._source = ProviderStream(
-            response,
-            codec.stream_decoder(),
-            scope,
-            lambda error: typed(error, self._primary, response.headers),
-        )
+        self._source = ProviderStream(response, codec, self._primary, scope)
         return self._source
 
     async def _sent(self, scope: Scope) -> Any:
@@ -234,7 +232,7 @@ class Dispatch:
             told = error.exceptions[0] if isinstance(error, AllModelsFailed) else error
         if isinstance(told, BadStatus):
             return self._transport.given(told.response)
-        if isinstance(told, ModelError) and told.kind is not FailureKind.CONNECTION:
+        if isinstance(told, ModelError) and not _unheard(told):
             return self._transport.refused(told.args[0])
         raised: Exception = told
         if isinstance(told, CallError):
@@ -253,3 +251,10 @@ class Dispatch:
         if outcome is not None and outcome_of(raised) is None:
             attach(raised, outcome, note=True)
         return raised
+
+
+def _unheard(error: ModelError) -> bool:
+    """The provider said nothing that could stand in a response: the connection broke, or the time of the attempt was up."""
+    return error.kind is FailureKind.CONNECTION or (
+        error.kind is FailureKind.TIMEOUT and error.status_code is None
+    )

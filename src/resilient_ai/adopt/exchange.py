@@ -9,7 +9,6 @@ from resilient_ai.adopt.answers import bound, is_read
 from resilient_ai.adopt.reading import answer_in
 from resilient_ai.adopt.sdk import RAW_HEADER
 from resilient_ai.adopt.source import ProviderStream
-from resilient_ai.adopt.wire_faults import typed
 from resilient_ai.core.deadline import AttemptTimeout
 from resilient_ai.messages import Reply
 
@@ -136,12 +135,7 @@ class Exchange:
         else:
             response = await self._again(scope)
         self._note(response, scope)
-        self.source = ProviderStream(
-            response,
-            codec.stream_decoder(),
-            scope,
-            lambda error: typed(error, self.primary, response.headers),
-        )
+        self.source = ProviderStream(response, codec, self.primary, scope)
         return self.source
 
     # --- reading ------------------------------------------------------------------------------------------------------

@@ -5,21 +5,26 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, cast, final
 
 from resilient_ai.adopt.answers import is_read
+from resilient_ai.adopt.wire_faults import typed
 from resilient_ai.core.deadline import AttemptTimeout
 from resilient_ai.messages import Chunk, Reply
 from resilient_ai.models.wire import Malformed, WireError
 
 if TYPE_CHECKING:
+    from resilient_ai.adopt.primary import Primary
     from resilient_ai.core.model import Scope
-    from resilient_ai.models.wire import StreamDecoder
+    from resilient_ai.models.wire import Codec
 
 MAX_HELD_BYTES: Final = 4 * 1024 * 1024
 """Events before the first content may echo the whole request, and no more."""
+
+JSON_LINES: Final = "application/x-ndjson"
+"""A stream of this kind begins as a whole body does, and a whole body is one line of it: the SDK can read both."""
 
 _NOTHING: Final = Chunk()
 
@@ -30,19 +35,20 @@ class ProviderStream:
 
     Args:
         response: The open response.
-        decoder: What the engine learns of it by.
+        codec: The format it should be in.
+        primary: The model that was asked.
         scope: The attempt's.
-        typed: Turns what the decoder raises into a typed error.
     """
 
     __slots__ = (
         "_decoder",
         "_fault",
         "_held",
+        "_lines",
         "_loop",
         "_pieces",
+        "_primary",
         "_scope",
-        "_typed",
         "response",
         "tape",
         "whole",
@@ -51,15 +57,16 @@ class ProviderStream:
     def __init__(
         self,
         response: Any,
-        decoder: StreamDecoder,
+        codec: Codec,
+        primary: Primary,
         scope: Scope,
-        typed: Callable[[WireError], Exception],
     ) -> None:
         self.response = response
         self.tape: deque[bytes] = deque()
-        self._decoder = decoder
+        self._decoder = codec.stream_decoder()
+        self._lines = codec.stream_content_type == JSON_LINES
+        self._primary = primary
         self._scope = scope
-        self._typed = typed
         self.whole = False
         """The server sent a whole body in place of a stream, which the SDK could not read."""
         self._fault: Exception | None = None
@@ -86,12 +93,12 @@ class ProviderStream:
         try:
             if data is None:
                 return self._decoder.end() or None
-            if not self._held and data.lstrip()[:1] in (b"{", b"["):
+            if not (self._held or self._lines) and data.lstrip()[:1] in (b"{", b"["):
                 self.whole = True
             self._keep(data)
             return self._decoder.feed(data) or [_NOTHING]
         except WireError as error:
-            fault = self._typed(error)
+            fault = typed(error, self._primary, self.response.headers)
             chunks = self._decoder.take()
             if not chunks:
                 raise fault from None
@@ -144,10 +151,12 @@ class ProviderStream:
 def _pieces(response: Any, *, blocking: bool) -> Iterator[bytes] | AsyncIterator[bytes]:
     """The body of `response` as it comes.
 
-    Past the response's own iteration where that would change nothing: the SDK iterates over what is made of it once more.
+    Past the response's own iteration where that would change nothing: the SDK iterates over what is made of it once more. Responses of
+    botocore have no other.
     """
-    if "content-encoding" in response.headers or is_read(response):
+    below = getattr(response, "stream", None)
+    if below is None or "content-encoding" in response.headers or is_read(response):
         pieces: Any = response.iter_bytes() if blocking else response.aiter_bytes()
     else:
-        pieces = iter(response.stream) if blocking else aiter(response.stream)
+        pieces = iter(below) if blocking else aiter(below)
     return cast("Iterator[bytes]", pieces)
