@@ -216,6 +216,53 @@ def test_a_fallback_streams_in_the_sdks_own_type(both: Callable[..., Both], faul
     assert outcome.served_by == "second"
 
 
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("blocks", [True, False], ids=["blocking", "async"])
+def test_a_fallback_answers_while_the_key_of_the_provider_cannot_be_fetched(
+    url: Callable[[str], str], *, blocks: bool, streamed: bool
+) -> None:
+    def fetch() -> str:
+        raise ConnectionRefusedError("the identity provider is down")
+
+    async def afetch() -> str:
+        return fetch()
+
+    both = Both(blocks=blocks, base_url=url("none"), fallback=[second()])
+    both.client._api_key_provider = fetch if blocks else afetch
+    if streamed:
+        chunks, result = both.chunks()
+        assert text_of(chunks) == "On its way."
+    else:
+        result = both.ask()
+        assert result.choices[0].message.content == "On its way."
+    outcome = outcome_of(result)
+    assert outcome is not None
+    assert outcome.served_by == "second"
+
+
+def test_a_client_whose_keys_are_fetched_has_one_breaker_for_all_of_them(url: Callable[[str], str]) -> None:
+    keys = iter(f"sk-{n}" for n in range(9))
+    down = openai.OpenAI(api_key=lambda: next(keys), base_url=url("status:500"), max_retries=0)
+    with wrap(down, breaker=Breaker(consecutive=3)) as client:
+        for _ in range(3):
+            with pytest.raises(openai.InternalServerError):
+                client.chat.completions.create(model=MODEL, messages=ASK)
+        with pytest.raises(openai.APIConnectionError):
+            client.chat.completions.create(model=MODEL, messages=ASK)
+
+
+def test_a_parser_that_refuses_a_fallback_raises_with_the_history(both: Callable[..., Both]) -> None:
+    from pydantic import ValidationError
+
+    with pytest.raises(ValidationError) as caught:
+        both("status:503", fallback=[second("no object")]).run(
+            lambda client: client.chat.completions.parse(model=MODEL, messages=ASK, response_format=Answer)
+        )
+    outcome = outcome_of(caught.value)
+    assert outcome is not None
+    assert outcome.served_by == "second"
+
+
 def test_a_fallback_tells_who_it_is_in_the_headers_of_a_raw_response(both: Callable[..., Both]) -> None:
     raw = both("status:503", fallback=[second()]).run(
         lambda client: client.chat.completions.with_raw_response.create(model=MODEL, messages=ASK)

@@ -142,13 +142,19 @@ async def _carried(sdk: Sdk, policy: Policy, *, blocking: bool) -> Any:
 def primary_of(client: Any, name: str, wire: str | None) -> Primary:
     """The model `name` behind `client`, with what identifies its state."""
     key = _key_of(client)
-    text = key if isinstance(key, str) else f"{id(key)}"
-    credential = hashlib.sha256(text.encode()).hexdigest()[:8] if key else "none"
+    credential = hashlib.sha256(key.encode()).hexdigest()[:8] if key else "none"
     return Primary(name, sdk_of(cast("Any", type(client))).__name__, str(client.base_url), credential, wire)
 
 
-def _key_of(client: Any) -> Any:
-    return getattr(client, "api_key", None) or getattr(client, "auth_token", None)
+def _key_of(client: Any) -> str:
+    """What tells the client's key from others; empty where it has none.
+
+    Where keys are fetched it is what fetches them: the keys change, and whose breaker and budget it is does not.
+    """
+    key: Any = getattr(client, "_api_key_provider", None)
+    if key is None:
+        key = getattr(client, "api_key", None) or getattr(client, "auth_token", None) or ""
+    return key if isinstance(key, str) else f"{id(key)}"
 
 
 def _body(options: Any) -> Mapping[str, JSON]:

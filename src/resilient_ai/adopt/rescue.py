@@ -75,7 +75,12 @@ class Rescue:
             arguments["response"] = self.readable(exchange.response, reply)
         else:
             arguments["response"] = self._rendered(reply)
-        result = await exchange.sdk.made(arguments)
+        try:
+            result = await exchange.sdk.made(arguments)
+        except Exception as error:  # a parser the SDK was given refuses the answer
+            if reply.outcome is not None:
+                attach(error, reply.outcome, note=True)
+            raise
         remember(result, reply.outcome)
         return result
 

@@ -123,13 +123,30 @@ class Sdk:
         return arguments
 
     async def unsent(self) -> Any:
-        """The request as the SDK would have sent it, had its provider been asked."""
+        """The request as the SDK would have sent it, had its provider been asked.
+
+        Bare where the SDK cannot prepare it: it may be that very thing, a key that cannot be fetched, which another model answers for.
+        """
         client = self.client
         options = self.copied(retries=None)
         client._maybe_override_cast_to(self.cast_to, options)  # noqa: SLF001 - takes its mark from the headers
-        prepared = client._prepare_options(options)  # noqa: SLF001 - the SDK's own hook
-        options = await prepared if inspect.isawaitable(prepared) else prepared
-        return client._build_request(options)  # noqa: SLF001 - the SDK's own hook
+        try:
+            prepared = client._prepare_options(options)  # noqa: SLF001 - the SDK's own hook
+            options = await prepared if inspect.isawaitable(prepared) else prepared
+            return client._build_request(options)  # noqa: SLF001 - the SDK's own hook
+        except Exception:  # noqa: BLE001 - a key's source is the application's, and may raise anything
+            mark = self._header(RAW_HEADER)
+            return client._client.build_request(  # noqa: SLF001 - the SDK's HTTP client
+                options.method,
+                client._prepare_url(options.url),  # noqa: SLF001 - the SDK's own
+                headers={} if mark is None else {RAW_HEADER: mark},
+            )
+
+    def _header(self, name: str) -> str | None:
+        """A header of the call as the caller gave it."""
+        headers = self.options.headers
+        given = cast("Mapping[str, Any]", headers) if isinstance(headers, Mapping) else {}
+        return next((value for key, value in given.items() if key.lower() == name), None)
 
 
 def phases(given: Mapping[str, Any], scope: Scope, *, stream: bool) -> dict[str, Any]:
