@@ -204,9 +204,11 @@ class Policy:
 
     def _known(self, model: str) -> Chain:
         """The chain last built for `model`; the one that stands for any where it has not been used yet."""
+        with self._lock:
+            chains = list(self._chains.values())
         found = [
             chain
-            for chain in self._chains.values()
+            for chain in chains
             if chain.plan.hops[0].name == model and len(chain.plan.hops) == 1 + len(self.settings.fallback)
         ]
         return found[-1] if found else self._any
