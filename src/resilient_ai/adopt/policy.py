@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, cast, final
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, cast, final
 from resilient_ai.adopt.own import OwnModels, OwnPrice
 from resilient_ai.core.clock import SYSTEM_CLOCK, Clock, seeded
 from resilient_ai.core.failure import FailureKind, Verdict, verdict_of
+from resilient_ai.core.fork import ChildLock
 from resilient_ai.engine.plan import REASKS, Hop, Plan, check, check_prices, digest
 from resilient_ai.errors import ConfigError
 from resilient_ai.judging import judged
@@ -119,7 +119,7 @@ class Policy:
         self._chains: dict[tuple[str, int, bool], Chain] = {}
         self._targets: dict[tuple[object, ...], tuple[Primary, Chain, object]] = {}
         """By what a client tells of itself; each keeps the address alive, so that nothing else can be taken for it."""
-        self._lock = threading.Lock()
+        self._lock = ChildLock()
         self._own = OwnModels(settings.price, settings.own, settings.clock)
         self._spending = _spending(settings, stand_in)
         self._any = self._build(stand_in, attempts, alone=False, named=False)

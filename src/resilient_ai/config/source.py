@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Generic, TypeVar, cast, final, overload
 from resilient_ai.config.file import Config
 from resilient_ai.config.load import config_of, find_config
 from resilient_ai.config.read import read_file
+from resilient_ai.core.fork import ChildLock
 from resilient_ai.errors import ConfigError
 
 T = TypeVar("T")
@@ -50,7 +50,7 @@ class ConfigSource:
         self, path: str | os.PathLike[str] | None = None, *, environ: Mapping[str, str] | None = None
     ) -> None:
         self.path: Path = find_config(path, environ=environ).absolute()
-        self._reading = threading.Lock()
+        self._reading = ChildLock()
         self._current = config_of(read_file(self.path))
         self._error: ConfigError | None = None
 

@@ -48,7 +48,11 @@ class ChildLock:
         self._lock.release()
 
     def reset_lock(self) -> None:
-        self._lock = threading.RLock()
+        """In a forked child: replaces the lock if a thread that is not there holds it. One that the forking thread holds it lets go itself."""
+        if self._lock.acquire(blocking=False):
+            self._lock.release()
+        else:
+            self._lock = threading.RLock()
 
 
 def _in_child() -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Mapping
 from contextvars import ContextVar
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, NoReturn, final
 
 from resilient_ai.core.deadline import CURRENT_DEADLINE, AttemptTimeout
+from resilient_ai.core.fork import ChildLock
 from resilient_ai.core.model import Traits
 from resilient_ai.decorator.options import CURRENT, least
 from resilient_ai.engine.steps import Ask, Done, Ended, Pause, Step
@@ -225,7 +225,7 @@ class BlockChain:
 
 
 _chains: Final[list[BlockChain]] = []
-_chains_lock: Final = threading.Lock()
+_chains_lock: Final = ChildLock()
 
 
 def block_chain(settings: Settings) -> BlockChain:

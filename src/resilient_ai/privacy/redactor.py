@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hmac
 import re
-import threading
 from collections import Counter
 from typing import TYPE_CHECKING, Final, final
 
+from resilient_ai.core.fork import ChildLock
 from resilient_ai.privacy import detectors as rules
 from resilient_ai.privacy.known_values import PROCESS_VALUES, KnownValues
 from resilient_ai.privacy.spans import KINDS, Span, merged
@@ -83,7 +83,7 @@ class Redactor:
         self._extra = tuple(detectors)
         self._max_chars = MACHINE_MAX_CHARS if max_chars is None and profile == "machine" else max_chars
         self._counts: Counter[str] = Counter()
-        self._lock = threading.Lock()
+        self._lock = ChildLock()
         self.errors = 0
 
     @property

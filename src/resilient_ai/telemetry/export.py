@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import logging
-import threading
 from collections.abc import Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final, Protocol, cast, final
@@ -18,6 +17,7 @@ from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.trace import Link, Status, format_span_id, format_trace_id
 
+from resilient_ai.core.fork import ChildLock
 from resilient_ai.privacy.redactor import Redactor as MachineRedactor
 from resilient_ai.telemetry import redaction
 
@@ -153,7 +153,7 @@ class JsonLinesSpanExporter(SpanExporter):
     """
 
     def __init__(self, path: Path) -> None:
-        self._lock = threading.Lock()
+        self._lock = ChildLock()
         self._file: IO[str] = path.open("a", encoding="utf-8")
         self._reported = False
 

@@ -6,19 +6,19 @@ call of this process write log lines, spans and metrics, and keep the books of w
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 
 from opentelemetry.metrics import MeterProvider  # noqa: TC002 - annotations stay evaluable, as for our own
 from opentelemetry.trace import TracerProvider  # noqa: TC002 - as above
 
 from resilient_ai.core.clock import SYSTEM_CLOCK, Clock
+from resilient_ai.core.fork import ChildLock
 from resilient_ai.telemetry.audit.options import Audit
 from resilient_ai.telemetry.log import LevelName, LogFormat
 from resilient_ai.telemetry.observation import Observation, Options
 from resilient_ai.telemetry.spans import AttemptSpans
 
-_lock = threading.Lock()
+_lock = ChildLock()
 _active: Observation | None = None
 
 

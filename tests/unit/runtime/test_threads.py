@@ -9,14 +9,19 @@ import signal
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from resilient_ai import Breaker, Limits, ResilientModel, Retry
+from resilient_ai import Breaker, Limits, ResilientModel, Retry, observe
+from resilient_ai.config.source import ConfigSource
 from resilient_ai.core import events
+from resilient_ai.core.fork import ChildLock
 from resilient_ai.models import canned
+from resilient_ai.privacy import Redactor
 from resilient_ai.state import local
+from resilient_ai.telemetry import setup
 from resilient_ai.testing import Captured, ManualClock, ScriptedModel, error, ok
 
 CALLS = 1000
@@ -207,6 +212,54 @@ def test_a_forked_child_has_locks_of_its_own() -> None:
     finally:
         leave.set()
         thread.join()
+
+
+@forks
+@forks_beside_threads
+def test_a_forked_child_redacts_observes_and_rereads_its_settings_whatever_a_thread_held(
+    tmp_path: Path,
+) -> None:
+    """A thread of the parent that was just logging or reading a file does not exist in the child, and would never let go."""
+    path = tmp_path / "resilient.toml"
+    path.write_text('[models.a]\nprovider = "openai"\nmodel = "m"\n[chains.c]\nmodels = ["a"]\n')
+    source, redactor = ConfigSource(path), Redactor()
+    observation = observe(logs=None, spans=False, metrics=False)
+    held: list[Any] = [source._reading, redactor._lock, observation._lock, setup._lock]
+    ready, leave = threading.Event(), threading.Event()
+
+    def holds() -> None:
+        with contextlib.ExitStack() as stack:
+            for lock in held:
+                stack.enter_context(lock)
+            ready.set()
+            assert leave.wait(20)
+
+    def child() -> str:
+        source.reload()
+        with observe(logs=None, spans=False, metrics=True):
+            return redactor.text("write to ann@example.org")
+
+    thread = threading.Thread(target=holds)
+    thread.start()
+    try:
+        assert ready.wait(20)
+        assert in_child(child) == "write to <EMAIL>"
+    finally:
+        leave.set()
+        thread.join()
+        observation.close()
+
+
+@forks
+def test_a_lock_that_the_forking_thread_holds_is_let_go_in_the_child_too() -> None:
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(ChildLock())
+
+        def child() -> str:
+            stack.close()
+            return "let go"
+
+        assert in_child(child) == "let go"
 
 
 @forks
