@@ -216,8 +216,11 @@ class Metrics:
         return len(self._calls)
 
     def close(self) -> None:
-        """Counts the calls that are still in flight as gone, and the breakers as unknown."""
+        """Counts the calls that are still in flight as gone. What the breakers were last is still told, until `forget`."""
         self._calls.drain()
+
+    def forget(self) -> None:
+        """No longer tells how the breakers are, which nobody watches any more. Called when the last export has read it."""
         self._to.breakers.forget()
 
     def __call__(self, event: events.Event) -> None:

@@ -20,6 +20,7 @@ from opentelemetry.trace import TracerProvider  # noqa: TC002 - as above
 
 from resilient_ai.core.clock import Clock
 from resilient_ai.core.events import Observer
+from resilient_ai.core.fork import ChildLock
 from resilient_ai.errors import ConfigError
 from resilient_ai.runtime import observers
 from resilient_ai.telemetry import names, providers
@@ -101,10 +102,11 @@ class Observation:
         self._options = options
         self._reader = InMemoryMetricReader() if options.snapshot and options.metrics else None
         self._closed = False
-        self._lock = threading.Lock()
+        self._lock = ChildLock()
         self._state = ExitStack()
         self._outside = ExitStack()
         self._audit: AuditTrail | None = None
+        self._metrics: Metrics | None = None
         with ExitStack() as undo:
             undo.callback(self._outside.close)
             self._watching, self._log = self._assemble()
@@ -157,16 +159,9 @@ class Observation:
             observers.remove(observer)
         atexit.unregister(self.close)
         self._state.close()
-        flush = threading.Thread(target=self._flush, name="resilient_ai-flush", daemon=True)
-        try:
-            flush.start()
-        except RuntimeError:
-            # At the end of the interpreter no thread can be started (Python >= 3.12); the SDK's own bounds hold then.
-            self._flush()
-            return
-        flush.join(timeout)
-        if flush.is_alive():
-            _log.warning("telemetry was not flushed within %g s; what is left of it is lost", timeout)
+        self._flush_within(timeout)
+        if self._metrics is not None:
+            self._metrics.forget()
 
     def __enter__(self) -> Observation:
         return self
@@ -178,6 +173,18 @@ class Observation:
 
     def __repr__(self) -> str:
         return f"Observation(closed={self._closed})"
+
+    def _flush_within(self, timeout: float) -> None:
+        flush = threading.Thread(target=self._flush, name="resilient_ai-flush", daemon=True)
+        try:
+            flush.start()
+        except RuntimeError:
+            # At the end of the interpreter no thread can be started (Python >= 3.12); the SDK's own bounds hold then.
+            self._flush()
+            return
+        flush.join(timeout)
+        if flush.is_alive():
+            _log.warning("telemetry was not flushed within %g s; what is left of it is lost", timeout)
 
     def _flush(self) -> None:
         try:
@@ -212,9 +219,9 @@ class Observation:
                 snapshot=self._reader,
                 cleanup=self._outside,
             )
-            recorded = Metrics(meters, currency=options.currency)
-            self._state.callback(recorded.close)
-            watching.append(recorded)
+            self._metrics = Metrics(meters, currency=options.currency)
+            self._state.callback(self._metrics.close)
+            watching.append(self._metrics)
         spans = None
         if options.spans and enabled:
             tracers = providers.tracer_provider(

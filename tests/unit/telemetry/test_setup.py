@@ -234,6 +234,23 @@ def test_spans_and_metrics_are_sent_by_otlp_when_it_is_asked_for(
     assert {path for path, _ in collector.received} == expected
 
 
+def test_the_last_export_tells_how_the_breakers_were(collector: Collector) -> None:
+    with observe(logs=None, spans=False, otlp=collector.url):
+        tell(story.fell_back())
+    assert b"resilient_ai.circuit_breaker.state" in collector.bodies("/v1/metrics")[-1]
+
+
+def test_a_closed_observation_tells_the_applications_meters_no_breaker_any_more() -> None:
+    """Nobody watches them: the state that was seen last would stand there for ever."""
+    reader = InMemoryMetricReader()
+    meters = MeterProvider([reader], shutdown_on_exit=False)
+    with observe(logs=None, spans=False, meter_provider=meters):
+        tell(story.fell_back())
+        assert "resilient_ai.circuit_breaker.state" in str(reader.get_metrics_data())
+    assert "resilient_ai.circuit_breaker.state" not in str(reader.get_metrics_data())
+    meters.shutdown()
+
+
 def test_otlp_can_be_ruled_out(collector: Collector, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
     with observe(logs=None, otlp=False):
