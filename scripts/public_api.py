@@ -54,9 +54,7 @@ def _described(name: str, value: object) -> Iterator[str]:
             yield from _fields(name, value)
         else:
             yield f"class {name}{_signature(value)}"
-        for member, found in sorted(vars(value).items()):
-            if member.startswith("_"):
-                continue
+        for member, found in sorted(_members(value).items()):
             if isinstance(found, property):
                 yield f"    {name}.{member}: property"
             elif isinstance(found, (classmethod, staticmethod)):
@@ -68,6 +66,15 @@ def _described(name: str, value: object) -> Iterator[str]:
         yield f"def {name}{_signature(value)}"
     else:
         yield f"{name}: {type(value).__name__}"
+
+
+def _members(value: type) -> dict[str, object]:
+    """The public members of a class, with those of its bases that are ours; a foreign base's change with its package."""
+    found: dict[str, object] = {}
+    for base in reversed(value.__mro__):
+        if base.__module__.partition(".")[0] == "resilient_ai":
+            found |= {member: what for member, what in vars(base).items() if not member.startswith("_")}
+    return found
 
 
 def _fields(name: str, model: Any) -> Iterator[str]:
