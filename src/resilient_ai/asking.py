@@ -71,6 +71,8 @@ def request_of(
             extra[name] = cast("JSON", value)
     if extra:
         changes["extra"] = {**request.extra, **extra}
+    if isinstance(tools, str | bytes | Mapping) or not isinstance(tools, Sequence):  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all typed
+        raise InvalidRequest(f"tools is of type {type(tools).__name__}; give a list of tools.")
     if tools:
         changes["tools"] = tuple(_tool(tool, index) for index, tool in enumerate(tools))
     if data_class is not None:
@@ -160,7 +162,7 @@ def _by_codec(messages: Sequence[Message | Mapping[str, JSON]]) -> Request:
 def _tool(tool: Tool | Mapping[str, JSON], index: int) -> Tool:
     if isinstance(tool, Tool):
         return tool
-    inner = tool.get("function", tool)
+    inner = tool.get("function", tool) if isinstance(tool, Mapping) else None  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all typed
     if not isinstance(inner, Mapping) or not isinstance(inner.get("name"), str):
         raise InvalidRequest(f"tools[{index}] has no name; give a Tool or OpenAI's form of a function.")
     described = inner.get("description")

@@ -16,6 +16,7 @@ from resilient_ai.engine.plan import REASKS, Hop, Plan, check, digest
 from resilient_ai.errors import ConfigError
 from resilient_ai.judging import ClassifyHook, judged
 from resilient_ai.messages import JSON, DataClassName, Reply, Request, Tool
+from resilient_ai.policies.arguments import check_arguments
 from resilient_ai.policies.breaker import Breaker
 from resilient_ai.policies.budget import RetryBudget
 from resilient_ai.policies.exposure import Privacy
@@ -125,6 +126,12 @@ class ResilientModel:
     ) -> None:
         from resilient_ai.models.naming import model_of
 
+        check_arguments(
+            {
+                "retry": retry, "timeouts": timeouts, "breaker": breaker, "budget": budget, "limits": limits, "max_cost": max_cost,
+                "privacy": privacy, "on": on, "checks": checks, "observers": observers, "classify": classify, "name": name,
+            }
+        )  # fmt: skip
         check_deadline(deadline)
         one_of("on_interrupt", on_interrupt, ("raise", "restart", "continue"))
         one_of("when_all_open", when_all_open, ("last_resort", "wait", "raise"))

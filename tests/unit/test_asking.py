@@ -39,3 +39,9 @@ def test_stop_is_a_text_or_several(stop: Any, expected: tuple[str, ...]) -> None
 def test_any_other_stop_is_refused(stop: Any) -> None:
     with pytest.raises(InvalidRequest, match="stop must be"):
         ResilientModel([ScriptedModel([])]).generate("Hello", stop=stop)
+
+
+@pytest.mark.parametrize("tools", [5, {"name": "search"}, "search", [print], [5], [{"name": 5}]])
+def test_what_is_no_list_of_tools_is_refused(tools: Any) -> None:
+    with pytest.raises(InvalidRequest, match=r"^tools"):
+        ResilientModel([ScriptedModel([])]).generate("Hello", tools=tools)

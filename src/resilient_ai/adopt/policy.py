@@ -13,6 +13,7 @@ from resilient_ai.core.fork import ChildLock
 from resilient_ai.engine.plan import REASKS, Hop, Plan, check, check_prices, digest
 from resilient_ai.errors import ConfigError
 from resilient_ai.judging import judged
+from resilient_ai.policies.arguments import check_arguments
 from resilient_ai.policies.breaker import Breaker
 from resilient_ai.policies.budget import RetryBudget
 from resilient_ai.policies.exposure import Privacy
@@ -337,6 +338,7 @@ def settings_of(
         else list(cast("Iterable[Any]", fallback))
     )
     models = tuple(map(model_of, members))
+    check_arguments(options)
     merged: dict[str, Any] = dict(options)
     if chain is not None:
         from resilient_ai.config.build import chain_models, chain_policy

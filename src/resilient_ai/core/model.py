@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, final
+from typing import Final, Protocol, final, get_args
 
 from resilient_ai.core.clock import Clock
+from resilient_ai.errors import ConfigError
 from resilient_ai.messages import JSON, Chunk, DataClassName, Reply, Request
+
+_DATA_CLASSES: Final[frozenset[str]] = frozenset(get_args(DataClassName))
 
 
 @final
@@ -44,6 +47,9 @@ class Traits:
         server_address: Host asked, for telemetry; None in the process.
         server_port: Port asked, for telemetry.
         wire: The wire format it speaks, or None.
+
+    Raises:
+        ConfigError: A data class is none, or the window holds nothing.
     """
 
     local: bool = False
@@ -56,6 +62,17 @@ class Traits:
     server_address: str | None = None
     server_port: int | None = None
     wire: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.data_classes is not None and not _DATA_CLASSES.issuperset(self.data_classes):
+            raise ConfigError(
+                f"data_classes must hold names of data classes: {', '.join(sorted(_DATA_CLASSES))}.",
+                key="data_classes",
+            )
+        if self.context_tokens is not None and self.context_tokens < 1:
+            raise ConfigError(
+                f"context_tokens is {self.context_tokens!r}; it must be at least 1.", key="context_tokens"
+            )
 
 
 @final

@@ -304,6 +304,8 @@ def resilient(
     Raises:
         ConfigError: The options contradict each other or do not suit the function; the text says how to mend it.
     """
+    from resilient_ai.policies.arguments import check_arguments
+
     policies: dict[str, object] = {
         "deadline": deadline,
         "reserve": reserve,
@@ -320,6 +322,7 @@ def resilient(
         "clock": clock,
         "chance": chance,
     }
+    check_arguments({**policies, "name": name})
     given = {option: value for option, value in policies.items() if value is not None}
     if result is not None and not members(fallback):
         raise ConfigError("result= reads the reply of a text model, and fallback= names none.", key="result")

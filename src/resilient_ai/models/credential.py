@@ -115,8 +115,13 @@ def find_credential(
         ConfigError: One is required and there is none, or one is empty or no key at all.
     """
     if api_key is not None:
-        several = isinstance(api_key, Sequence) and not isinstance(api_key, str)
+        several = isinstance(api_key, Sequence) and not isinstance(api_key, str | bytes)
         keys = list(cast("Sequence[Key]", api_key)) if several else [cast("Key", api_key)]
+        if not all(isinstance(key, str | Secret) or callable(key) for key in keys):
+            raise ConfigError(
+                f"The api_key given for {provider} is no key; give a text, a Secret, a function, or a list of these.",
+                key="api_key",
+            )
         if not keys or any(not callable(key) and not _plain(key) for key in keys):
             raise ConfigError(f"The api_key given for {provider} is empty.", key="api_key")
         return Credential(keys)

@@ -30,7 +30,7 @@ def check_deadline(seconds: object) -> None:
     Raises:
         ConfigError: `seconds` is not a finite number above 0.
     """
-    if not isinstance(seconds, int | float) or not 0 < seconds < float("inf"):
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < float("inf"):
         raise ConfigError(
             f"deadline is {seconds!r}; it must be a finite number of seconds above 0.", key="deadline"
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from resilient_ai.privacy.data_class import DataClass, cleared
 from resilient_ai.privacy.known_values import KnownValues, register
 from resilient_ai.privacy.logging_filter import RedactingFilter, redact_handlers
 from resilient_ai.privacy.pseudonyms import Pseudonymiser, RestoringStream
@@ -13,7 +12,6 @@ from resilient_ai.privacy.stream import StreamRedactor
 
 __all__ = [
     "FAILED",
-    "DataClass",
     "Detector",
     "KnownValues",
     "Pseudonymiser",
@@ -23,7 +21,6 @@ __all__ = [
     "Secret",
     "Span",
     "StreamRedactor",
-    "cleared",
     "redact",
     "redact_handlers",
     "redact_log",

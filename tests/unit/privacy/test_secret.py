@@ -10,7 +10,7 @@ import traceback
 
 import pytest
 
-from resilient_ai.privacy import DataClass, Secret, cleared
+from resilient_ai.privacy import Secret
 
 KEY = "sk-Zk4Q9bT7"
 
@@ -64,16 +64,3 @@ def test_a_traceback_with_the_object_in_it_does_not_show_it(caplog: pytest.LogCa
 def test_an_empty_secret_says_so() -> None:
     assert repr(Secret("")) == "Secret('')"
     assert not str(Secret(""))
-
-
-def test_a_model_sees_its_class_and_all_below_it() -> None:
-    order = [DataClass.PUBLIC, DataClass.INTERNAL, DataClass.PERSONAL, DataClass.RESTRICTED]
-    assert sorted(DataClass) == order
-    assert [cleared(DataClass.INTERNAL, data) for data in order] == [True, True, False, False]
-
-
-def test_a_class_is_named_in_any_case_and_an_unknown_one_is_refused() -> None:
-    assert DataClass.parse("Personal") is DataClass.PERSONAL
-    assert str(DataClass.PERSONAL) == "personal"
-    with pytest.raises(ValueError, match="unknown data class 'cosmic'"):
-        DataClass.parse("cosmic")
