@@ -196,7 +196,7 @@ def test_unknown_models_are_refused_with_the_nearest_provider() -> None:
         ResilientModel(["opnai:gpt-5"])
     with pytest.raises(ConfigError, match="provider:name"):
         ResilientModel(["gpt-5"])
-    with pytest.raises(ConfigError, match="int cannot answer"):
+    with pytest.raises(ConfigError, match="of type int can answer"):
         ResilientModel([3])  # type: ignore[list-item]
 
 
