@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from resilient_ai.errors import ConfigError
 from resilient_ai.policies.breaker import Breaker
@@ -14,7 +14,7 @@ from resilient_ai.policies.retry import Retry
 from resilient_ai.policies.spending import CostCap
 from resilient_ai.policies.timeouts import Timeouts
 
-_TAKEN: Final[Mapping[str, tuple[type, str]]] = {
+_TAKEN: Final[Mapping[str, tuple[Any, str]]] = {
     "retry": (Retry, "retry=Retry(attempts=3)"),
     "timeouts": (Timeouts, "timeouts=Timeouts(attempt=30)"),
     "breaker": (Breaker, "breaker=Breaker(enabled=False)"),
@@ -45,7 +45,7 @@ def check_arguments(given: Mapping[str, object]) -> None:
             raise ConfigError(f"{name} is of type {type(value).__name__}; give {_TAKEN[name][1]}.", key=name)
 
 
-def _fits(value: object, kind: type) -> bool:
+def _fits(value: object, kind: Any) -> bool:
     if kind is not Iterable:
         return isinstance(value, kind)
     return isinstance(value, Iterable) and all(map(callable, cast("Iterable[object]", value)))
