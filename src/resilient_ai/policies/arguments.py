@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, cast
 
 from resilient_ai.errors import ConfigError
@@ -23,8 +23,8 @@ _TAKEN: Final[Mapping[str, tuple[Any, str]]] = {
     "max_cost": (CostCap, "max_cost=CostCap(per_call=0.05)"),
     "privacy": (Privacy, "privacy=Privacy(pseudonymise=('personal',))"),
     "on": (Mapping, "on={'server_error': 'next'}"),
-    "checks": (Iterable, "a list of functions, checks=[...]"),
-    "observers": (Iterable, "a list of functions, observers=[...]"),
+    "checks": (Collection, "a list of functions, checks=[...]"),
+    "observers": (Collection, "a list of functions, observers=[...]"),
     "classify": (Callable, "a function of the exception"),
     "name": (str, "a text"),
 }
@@ -46,6 +46,6 @@ def check_arguments(given: Mapping[str, object]) -> None:
 
 
 def _fits(value: object, kind: Any) -> bool:
-    if kind is not Iterable:
+    if kind is not Collection:
         return isinstance(value, kind)
-    return isinstance(value, Iterable) and all(map(callable, cast("Iterable[object]", value)))
+    return isinstance(value, Collection) and all(map(callable, cast("Collection[object]", value)))

@@ -69,6 +69,7 @@ def checked(reply: Reply) -> None: ...
         ("on", ["server_error"], "give on={"),
         ("checks", checked, "give a list of functions"),
         ("checks", ["short"], "give a list of functions"),
+        ("checks", (check for check in [checked]), "give a list of functions"),
         ("observers", print, "give a list of functions"),
         ("classify", "hook", "give a function of the exception"),
         ("name", 5, "name is of type int; give a text"),
