@@ -31,11 +31,13 @@ def model_of(what: str | Model | Callable[..., object]) -> Model:
     """The model `what` stands for.
 
     Raises:
-        ConfigError: A name has no known provider, or `what` is nothing that can answer.
+        ConfigError: A name has no known provider, or `what` is nothing that can answer, such as a model's class.
     """
     if isinstance(what, str):
         return _by_name(what)
     if hasattr(what, "answer") and hasattr(what, "open") and hasattr(what, "traits"):
+        if isinstance(what, type):
+            raise ConfigError(f"{what.__name__} is a class; a chain takes models made of it.")
         return cast("Model", what)
     if callable(what):
         from resilient_ai.models.function import FunctionModel
