@@ -380,8 +380,12 @@ def test_a_connection_that_dies_at_once_is_counted(
     server: FaultServer, session: str, fault: str, end: str
 ) -> None:
     url = server.url(fault, times=1, session=session)
-    with connect(url) as sock:
-        assert read(sock) == Heard(b"", "rst" if end == "rst" else "fin")
+    try:
+        with connect(url) as sock:
+            heard = read(sock)
+    except ConnectionResetError:  # it came before the system told of the connection
+        heard = Heard(b"", "rst")
+    assert heard == Heard(b"", "rst" if end == "rst" else "fin")
     assert ask(url).status == 200
     first, second = server.wait_for_requests(session, count=2)
     assert (first.method, first.failing) == ("", True)

@@ -478,13 +478,16 @@ def test_every_fault_can_be_served_in_every_dialect(server: FaultServer, dialect
     """A handler that raises would fail the run: pytest turns an exception in a thread into an error."""
     names = [name for name in WIRE if name not in {"latency-tail", "gzip-bomb", "huge-body"}]
 
-    def meet(name: str) -> Heard:
+    def meet(name: str, patience: float = 0.2) -> Heard:
         row = WIRE[name]
         spec = name if row.argument is None else f"{name}:{row.argument}"
         url = server.url(spec, dialect=dialect, session="all")  # type: ignore[arg-type]
-        return ask(url, {"model": "m", "stream": True}, path=path, patience=0.2, enough=3000)
+        return ask(url, {"model": "m", "stream": True}, path=path, patience=patience, enough=3000)
 
+    silent_by_nature = {"rst-no-response", "fin-no-response", "stall-no-response", "rst-after-work"}
     with ThreadPoolExecutor(16) as pool:
         heard = dict(zip(names, pool.map(meet, names), strict=True))
     silent = {name for name, each in heard.items() if not each.raw}
-    assert silent == {"rst-no-response", "fin-no-response", "stall-no-response", "rst-after-work"}
+    assert silent >= silent_by_nature
+    # A busy machine may be slower than that patience, which is short because many faults stall.
+    assert [name for name in silent - silent_by_nature if not meet(name, patience=10).raw] == []
