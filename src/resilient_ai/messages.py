@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias, cast, final
 
 from resilient_ai.core.construct import made_quickly
 from resilient_ai.core.failure import FailureKind
-from resilient_ai.core.identifiers import identifier
+from resilient_ai.core.identifiers import identifier, place
 
 JSON: TypeAlias = "str | int | float | bool | None | Sequence[JSON] | Mapping[str, JSON]"
 Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
@@ -157,7 +157,7 @@ class Foreign:
     value: JSON
 
     def __repr__(self) -> str:
-        return f"Foreign(format={self.format!r}, field={self.field!r})"
+        return f"Foreign(format={self.format!r}, field={place(self.field)!r})"
 
 
 Part: TypeAlias = Text | Image | Reasoning | ToolCall | ToolResult | Foreign

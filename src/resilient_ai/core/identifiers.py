@@ -1,4 +1,4 @@
-"""What of a provider's answer may be repeated in records and events: names, codes and identifiers, never sentences."""
+"""What of an answer or a request may be repeated in errors, records and events: names, codes and identifiers, never sentences."""
 
 from __future__ import annotations
 
@@ -17,3 +17,13 @@ def identifier(text: object) -> str | None:
     A field that should hold an identifier holds what the provider put there, and some repeat their input.
     """
     return text if isinstance(text, str) and _IDENTIFIER.fullmatch(text) else None
+
+
+def place(field: str) -> str:
+    """`field` (`messages[0].content[1].file`) as far as it is made of names: what a caller gave as a type may be words of the conversation."""
+    while identifier(field) is None:
+        around, dot, _ = field.rpartition(".")
+        if not dot:
+            return "the request"
+        field = around
+    return field

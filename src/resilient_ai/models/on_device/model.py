@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, cast, final
 
 from resilient_ai.core.clock import SYSTEM_CLOCK
 from resilient_ai.core.failure import FailureKind, verdict_of
+from resilient_ai.core.identifiers import place
 from resilient_ai.core.model import Scope, Traits
 from resilient_ai.errors import ConfigError, InvalidRequest, ModelError
 from resilient_ai.messages import Foreign, Image, Reply, Request
@@ -285,7 +286,7 @@ class OnDeviceModel:
         for message in request.messages:
             for part in message.parts:
                 if isinstance(part, Image | Foreign):
-                    what = "a picture" if isinstance(part, Image) else part.field
+                    what = "a picture" if isinstance(part, Image) else place(part.field)
                     verdict = verdict_of(FailureKind.BAD_REQUEST, sent=False, reasons=("not portable",))
                     raise self._error(
                         f"the request cannot be moved to this model: it reads text only, not {what}",

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol, final
 
+from resilient_ai.core.identifiers import place
 from resilient_ai.messages import JSON, Chunk, Reply, Request
 
 
@@ -67,8 +68,8 @@ class Unportable(WireError):
     """A request holds something that no other format can carry without changing its meaning. `field` says where."""
 
     def __init__(self, field: str, why: str) -> None:
-        super().__init__(f"{field}: {why}")
-        self.field = field
+        self.field = place(field)
+        super().__init__(f"{self.field}: {why}")
 
 
 class StreamDecoder(Protocol):

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final
 
+from resilient_ai.core.identifiers import place
 from resilient_ai.messages import JSON, Foreign, Message, Part, Reasoning, Request, ToolCall
 
 
@@ -21,7 +22,7 @@ def unportable(request: Request) -> str | None:
     for message in request.messages:
         for part in message.parts:
             if isinstance(part, Foreign):
-                return part.field
+                return place(part.field)
     if request.extra_format is None:
         return None
     for name, value in request.extra.items():

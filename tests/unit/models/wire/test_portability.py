@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from resilient_ai import ModelError, ResilientModel
 from resilient_ai.messages import JSON, Message, Reasoning, Request, Text, ToolCall
+from resilient_ai.models import AnthropicModel
 from resilient_ai.models.wire.openai_chat import OpenAIChat
 from resilient_ai.models.wire.openai_responses import OpenAIResponses
 from resilient_ai.models.wire.portability import unportable, without_opaque
@@ -91,3 +93,26 @@ def test_private_state_is_taken_off_and_nothing_else() -> None:
     )
     plain = without_opaque(request)
     assert without_opaque(plain) is plain
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        ("file", "messages[0].content[0].file"),
+        ("my mother. is ill. today", "messages[0].content[0]"),
+        ("x" * 500, "messages[0].content[0]"),
+    ],
+)
+def test_a_place_is_told_by_names_and_not_by_words_that_stand_where_a_type_should(
+    kind: str, told: str
+) -> None:
+    conversation: list[dict[str, JSON]] = [{"role": "user", "content": [{"type": kind}]}]
+    foreign = chat(messages=conversation)
+    assert unportable(foreign) == told
+    assert repr(foreign.messages[0].parts[0]) == f"Foreign(format='openai-chat', field={told!r})"
+    model = ResilientModel([AnthropicModel("claude-sonnet-5", api_key="key-of-nobody")])
+    with pytest.raises(ModelError) as refused:
+        model.generate(conversation)
+    model.close()
+    assert f"moved to this model: {told}: it exists only" in str(refused.value)
+    assert (kind in str(refused.value)) is (kind == "file")
