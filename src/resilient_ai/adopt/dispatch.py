@@ -122,6 +122,7 @@ class Dispatch:
             self._chain,
             codec,
             body,
+            policy.watching(),
             stream=stream and codec is not None,
             blocking=transport.blocking,
         )

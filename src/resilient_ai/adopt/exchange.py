@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from resilient_ai.models.wire import Codec
 
 _IDENTITY: Final = frozenset({b"x-request-id", b"request-id"})
+_LENGTHS: Final = frozenset(map(len, _IDENTITY))
 
 
 @final
@@ -168,7 +169,7 @@ class Exchange:
                 self.read(response)
             else:
                 await response.aread()
-        if RAW_HEADER in response.request.headers and not response.content:
+        if not response.content and RAW_HEADER in response.request.headers:
             return Reply("")  # asked for as it is, and taken for no answer by anybody
         return answer_in(
             response, self.codec, self.primary, lambda: self.at.request, scope, verified=self.verified
@@ -184,5 +185,5 @@ class Exchange:
     def _note(self, response: Any, scope: Scope) -> None:
         scope.notes["status"] = response.status_code
         for name, value in response.headers.raw:  # each look-up by name would go through all of them
-            if name.lower() in _IDENTITY:
+            if len(name) in _LENGTHS and name.lower() in _IDENTITY:
                 scope.notes["request_id"] = value[:128].decode("latin-1")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from resilient_ai.adopt.dialects import codec_of, model_in, resource_of
 from resilient_ai.adopt.passage import Passage
 from resilient_ai.adopt.primary import CURRENT, Primary
-from resilient_ai.adopt.sdk import Sdk
+from resilient_ai.adopt.sdk import Sdk, body_of
 from resilient_ai.adopt.wire_faults import sdk_of
 from resilient_ai.runtime.blocking import drive
 
@@ -31,6 +31,8 @@ NEEDED: Final = (
     "_maybe_override_cast_to",
 )
 """Without these there is no way in. The retry hooks may be missing: then the SDK's own retries stand."""
+COPIES: Final = "_copy_and_prepare"
+"""What begins every request of an SDK that reads the body before its loop."""
 
 POLICY: Final = "_resilient_policy"
 BASE: Final = "_resilient_base"
@@ -77,53 +79,69 @@ class _Shadow:
         self.hidden = hidden
         self._policy = policy
         self._blocking = blocking
+        self._made = _maker(getattr(client, BASE), blocking=blocking)
 
     def __call__(self, cast_to: Any, options: Any, *, stream: bool = False, stream_cls: Any = None) -> Any:
-        sdk = _sdk(self._client, self.hidden, cast_to, options, stream=stream, stream_cls=stream_cls)
-        carried = _carried(sdk, self._policy, blocking=self._blocking)
+        sdk = self._made(self._client, cast_to, options, stream=stream, stream_cls=stream_cls, send=self.hidden)  # fmt: skip
+        carried = _carried(sdk, self._policy)
         return drive(carried) if self._blocking else carried
 
 
+def _maker(base: Any, *, blocking: bool) -> Callable[..., Sdk]:
+    """What makes the SDK's side of one call; what is the same for all of them is looked up here."""
+    module = sdk_of(base)
+    sends, processes, copies = base.request, base._process_response, getattr(base, COPIES, None)  # noqa: SLF001 - the SDK's own hook
+
+    def made(
+        client: Any, cast_to: Any, options: Any, *, stream: bool, stream_cls: Any, send: Any = None
+    ) -> Sdk:
+        return Sdk(
+            module,
+            client,
+            send or sends.__get__(client),
+            processes.__get__(client),
+            None if copies is None else copies.__get__(client),
+            cast_to,
+            options,
+            stream=stream,
+            stream_cls=stream_cls,
+            blocking=blocking,
+        )
+
+    return made
+
+
 def _request(base: type[Any], policy: Policy, *, blocking: bool) -> Callable[..., Any]:
+    made = _maker(base, blocking=blocking)
+
     def request(
         self: Any, cast_to: Any, options: Any, *, stream: bool = False, stream_cls: Any = None
     ) -> Any:
-        send = base.request.__get__(self)
-        sdk = _sdk(self, send, cast_to, options, stream=stream, stream_cls=stream_cls)
-        return drive(_carried(sdk, policy, blocking=True))
+        return drive(_carried(made(self, cast_to, options, stream=stream, stream_cls=stream_cls), policy))
 
     async def arequest(
         self: Any, cast_to: Any, options: Any, *, stream: bool = False, stream_cls: Any = None
     ) -> Any:
-        send = base.request.__get__(self)
-        sdk = _sdk(self, send, cast_to, options, stream=stream, stream_cls=stream_cls)
-        return await _carried(sdk, policy, blocking=False)
+        return await _carried(made(self, cast_to, options, stream=stream, stream_cls=stream_cls), policy)
 
     chosen = request if blocking else arequest
     chosen.__name__ = "request"
     return chosen
 
 
-def _sdk(
-    client: Any, send: Callable[..., Any], cast_to: Any, options: Any, *, stream: bool, stream_cls: Any
-) -> Sdk:
-    base = getattr(client, BASE)
-    process = base._process_response.__get__(client)  # noqa: SLF001 - the SDK's own hook
-    return Sdk(sdk_of(base), client, send, process, cast_to, options, stream=stream, stream_cls=stream_cls)
-
-
-async def _carried(sdk: Sdk, policy: Policy, *, blocking: bool) -> Any:
+async def _carried(sdk: Sdk, policy: Policy) -> Any:
     """The result of one call under `policy`."""
     retries = sdk.retries
     if retries is None:
         refused = sdk.send(sdk.cast_to, sdk.options, stream=sdk.stream, stream_cls=sdk.stream_cls)
-        return refused if blocking else await refused
+        return refused if sdk.blocking else await refused
     client = sdk.client
     codec = codec_of(sdk.options.method, sdk.options.url)
     body: Mapping[str, JSON] = {}
     if codec is not None:
-        await sdk.prepare()
-        body = _body(sdk.options)
+        if not isinstance(sdk.options.json_data, Mapping):
+            await sdk.prepare()
+        body = body_of(sdk.options)
         if not body:
             codec = None  # not JSON: nothing of ours could read it
     url = sdk.options.url
@@ -136,7 +154,11 @@ async def _carried(sdk: Sdk, policy: Policy, *, blocking: bool) -> Any:
         attempts=retries + 1,
         alone=codec is None,
     )
-    return await Passage(policy, chain, primary, codec, body, sdk, blocking=blocking).carry()
+    watching = policy.watching()
+    if codec is not None and (watching or chain.reads):
+        await sdk.prepare()
+        body = body_of(sdk.options)
+    return await Passage(policy, chain, primary, codec, body, sdk, watching).carry()
 
 
 def primary_of(client: Any, name: str, wire: str | None) -> Primary:
@@ -157,18 +179,19 @@ def _key_of(client: Any) -> str:
     return key if isinstance(key, str) else f"{id(key)}"
 
 
-def _body(options: Any) -> Mapping[str, JSON]:
-    """What will be sent, or nothing where that is no JSON object."""
-    given, extra = options.json_data, options.extra_json
-    if not isinstance(given, Mapping):
-        return {}
-    body = cast("Mapping[str, JSON]", given)
-    return {**body, **cast("Mapping[str, JSON]", extra)} if isinstance(extra, Mapping) else body
-
-
 def _hooks(base: type[Any], *, blocking: bool) -> dict[str, Any]:
     """The SDK's own hooks, each going on to the SDK's where no call of this client is under way."""
     hooks: dict[str, Any] = {}
+
+    def sync_copied(self: Any, options: Any) -> Any:
+        copied = base._copy_and_prepare(self, options)  # noqa: SLF001 - the hook being overridden
+        passage = _current(self)
+        return copied if passage is None else passage.copied(copied)
+
+    async def async_copied(self: Any, options: Any) -> Any:
+        copied = await base._copy_and_prepare(self, options)  # noqa: SLF001 - the hook being overridden
+        passage = _current(self)
+        return copied if passage is None else passage.copied(copied)
 
     def sync_prepare(self: Any, options: Any) -> Any:
         options = base._prepare_options(self, options)  # noqa: SLF001 - the hook being overridden
@@ -219,7 +242,7 @@ def _hooks(base: type[Any], *, blocking: bool) -> dict[str, Any]:
     def may_retry_after(self: Any, error: BaseException) -> Any:
         own, response = base._should_retry_exception(self, error)  # noqa: SLF001 - the hook being overridden
         passage = CURRENT.get()
-        if not (isinstance(passage, Passage) and passage.is_of(self)) or passage.capturing:
+        if type(passage) is not Passage or not passage.is_of(self) or passage.capturing:
             return own, response
         return passage.may_retry_after(error, own=own), response
 
@@ -229,6 +252,7 @@ def _hooks(base: type[Any], *, blocking: bool) -> dict[str, Any]:
         return own() if passage is None or passage.capturing else passage.pause(own)
 
     candidates = {
+        COPIES: sync_copied if blocking else async_copied,
         "_prepare_options": sync_prepare if blocking else async_prepare,
         "_prepare_request": sync_built if blocking else async_built,
         "_process_response": sync_received if blocking else async_received,
@@ -247,6 +271,4 @@ def _hooks(base: type[Any], *, blocking: bool) -> dict[str, Any]:
 def _current(client: Any) -> Passage | None:
     """The call of `client` that is being driven here and still wants to be told."""
     passage = CURRENT.get()
-    if isinstance(passage, Passage) and passage.is_of(client) and passage.listens:
-        return passage
-    return None
+    return passage if type(passage) is Passage and passage.listens_to(client) else None

@@ -22,7 +22,7 @@ from resilient_ai.adopt.exchange import Exchange
 from resilient_ai.adopt.primary import CURRENT
 from resilient_ai.adopt.progress import Progress
 from resilient_ai.adopt.rescue import Rescue
-from resilient_ai.adopt.sdk import phases
+from resilient_ai.adopt.sdk import body_of, phases
 from resilient_ai.core.deadline import AttemptTimeout
 from resilient_ai.engine.endings import attach
 from resilient_ai.engine.steps import Pause
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from resilient_ai.adopt.policy import Chain, Policy
     from resilient_ai.adopt.primary import Primary
     from resilient_ai.adopt.sdk import Sdk
+    from resilient_ai.core.events import Observer
     from resilient_ai.core.model import ChunkSource, Scope
     from resilient_ai.messages import JSON, Reply
     from resilient_ai.models.wire import Codec
@@ -57,10 +58,10 @@ class Passage:
         codec: The wire format, or None for a call that passes through.
         body: The request's body.
         sdk: The SDK's side.
-        blocking: The colour.
+        watching: Who is shown the call.
     """
 
-    __slots__ = ("_at", "_body", "_chain", "_exchange", "_policy", "_sdk")
+    __slots__ = ("_at", "_chain", "_exchange", "_policy", "_sdk")
 
     def __init__(
         self,
@@ -70,14 +71,12 @@ class Passage:
         codec: Codec | None,
         body: Mapping[str, JSON],
         sdk: Sdk,
-        *,
-        blocking: bool,
+        watching: tuple[Observer, ...],
     ) -> None:
         self._policy = policy
         self._chain = chain
-        self._body = body
         self._sdk = sdk
-        self._at = Progress(policy, chain, codec, body, stream=sdk.stream, blocking=blocking)
+        self._at = Progress(policy, chain, codec, body, watching, stream=sdk.stream, blocking=sdk.blocking)
         self._exchange = Exchange(
             sdk, self._at, primary, codec, timed=chain.timed, verified=policy.settings.verify_answers
         )
@@ -86,10 +85,9 @@ class Passage:
         """`client` makes this call."""
         return self._sdk.client is client
 
-    @property
-    def listens(self) -> bool:
-        """The SDK's hooks concern this call; once it is over, what the SDK does is its own affair."""
-        return self._exchange.alone or not self._at.over
+    def listens_to(self, client: object) -> bool:
+        """The hooks of `client` concern this call; once it is over, what the SDK does is its own affair."""
+        return self._sdk.client is client and (self._exchange.alone or not self._at.over)
 
     # --- the call -----------------------------------------------------------------------------------------------------
 
@@ -122,7 +120,9 @@ class Passage:
     async def _through_the_sdk(self) -> tuple[bool, Any]:
         """Whether the SDK's loop answered, and its result."""
         self._at.begin_attempt()
-        options = self._sdk.copied(retries=self._retries())
+        options = self._sdk.options
+        if self._sdk.copies is None:
+            options = self._sdk.copied(retries=self._retries())
         try:
             return True, await self._exchange.sent(options)
         except LeftLoop:
@@ -152,7 +152,7 @@ class Passage:
         return most if self._at.driver.blocking and self._chain.timed else most - 1
 
     def _rescue(self) -> Rescue:
-        return Rescue(self._exchange, self._policy, self._chain, self._body)
+        return Rescue(self._exchange, self._policy, self._chain)
 
     # --- the attempts the engine makes by itself (see `primary.Attempts`) ---------------------------------------------
 
@@ -175,6 +175,15 @@ class Passage:
     def reads_by_itself(self) -> bool:
         """The body of the answer is read here and not by the SDK's send, so that its time can be bounded."""
         return self._at.driver.blocking and self._chain.timed and self._exchange.codec is not None
+
+    def copied(self, options: Any) -> Any:
+        """The SDK's own copy of the options of a run of its loop, the body in it turned into plain data."""
+        if self._sdk.prepared is None:
+            self._sdk.prepared = options
+            self._at.body = body_of(options)
+        if not self._exchange.alone:
+            options.max_retries = self._retries()
+        return options
 
     def prepared(self, options: Any) -> Any:
         """The options of the attempt that begins."""

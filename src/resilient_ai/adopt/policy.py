@@ -22,6 +22,7 @@ from resilient_ai.policies.limits import Concurrency, Limits
 from resilient_ai.policies.retry import Retry
 from resilient_ai.policies.spending import CostCap, Spending
 from resilient_ai.policies.timeouts import Timeouts, check_deadline
+from resilient_ai.runtime import observers as watchers
 from resilient_ai.runtime.aio import AioDriver
 from resilient_ai.runtime.blocking import BlockingDriver
 from resilient_ai.state import chain_spending, model_state
@@ -86,11 +87,17 @@ class Chain:
 
     plan: Plan
     check: Callable[[Reply], Reply] | None
+    timed: bool = field(init=False)
+    """The engine's own clocks bound its attempts, not the client's alone."""
+    reads: bool = field(init=False)
+    """Requests are read even if nobody watches. With nobody behind the client only a rate or a cap of cost needs that, and it costs as
+    much as all the bookkeeping."""
 
-    @property
-    def timed(self) -> bool:
-        """The engine's own clocks bound its attempts, not the client's alone."""
-        return self.plan.hops[0].timeouts.attempt < NO_DEADLINE_SECONDS
+    def __post_init__(self) -> None:
+        plan = self.plan
+        reads = len(plan.hops) > 1 or plan.max_cost.active or plan.limits.tokens_per_minute is not None
+        object.__setattr__(self, "timed", plan.hops[0].timeouts.attempt < NO_DEADLINE_SECONDS)
+        object.__setattr__(self, "reads", reads)
 
 
 @final
@@ -174,6 +181,10 @@ class Policy:
                     self._targets.clear()
                 self._targets[key] = known
         return known[0], known[1]
+
+    def watching(self) -> tuple[Observer, ...]:
+        """Who is shown a call that begins now."""
+        return watchers.current() + self.settings.observers
 
     def judge(self, error: Exception, *, again: bool | None = None) -> Verdict:
         """Reads a failure.

@@ -19,6 +19,7 @@ from resilient_ai.runtime.orchestrate import CANCELLED, closed, enter, failed, s
 
 if TYPE_CHECKING:
     from resilient_ai.adopt.policy import Chain, Policy
+    from resilient_ai.core.events import Observer
     from resilient_ai.core.model import Scope
     from resilient_ai.engine.plan import Plan
     from resilient_ai.engine.steps import Step
@@ -39,7 +40,8 @@ class Progress:
         policy: The client's.
         chain: The chain that begins with the model the call names.
         codec: The wire format, or None for a call that passes through.
-        body: The request's body.
+        body: The request's body; as the SDK prepared it where anybody reads it.
+        watching: Who is shown the call.
         stream: The answer is streamed.
         blocking: The colour.
 
@@ -54,7 +56,7 @@ class Progress:
     """
 
     __slots__ = (
-        "_body", "_codec", "_placed", "_policy", "_timer", "_unread", "asked", "asks", "call", "driver", "number", "over", "scope", "step",
+        "_codec", "_placed", "_policy", "_timer", "_unread", "asked", "asks", "body", "call", "driver", "number", "over", "scope", "step",
     )  # fmt: skip
 
     def __init__(
@@ -63,6 +65,7 @@ class Progress:
         chain: Chain,
         codec: Codec | None,
         body: Mapping[str, JSON],
+        watching: tuple[Observer, ...],
         *,
         stream: bool,
         blocking: bool,
@@ -72,13 +75,9 @@ class Progress:
         self.number = next_number()
         settings = policy.settings
         clock = self.driver.clock
-        watching = watchers.current() + settings.observers
         self._codec = codec
-        self._body = body
-        # Reading a request costs as much as all the bookkeeping. With nobody behind the client and nobody watching, only a rate or a
-        # cap of cost would need it.
-        plan = chain.plan
-        unread = not (len(plan.hops) > 1 or watching or plan.max_cost.active or plan.limits.tokens_per_minute)
+        self.body = body
+        unread = not (watching or chain.reads)
         request, barred = (NOTHING_ASKED, None) if unread else _request(codec, body)
         self._unread = unread and codec is not None
         if settings.data_class is not None:
@@ -131,7 +130,7 @@ class Progress:
     @property
     def request(self) -> Request:
         """What was asked."""
-        return _request(self._codec, self._body)[0] if self._unread else self.call.request
+        return _request(self._codec, self.body)[0] if self._unread else self.call.request
 
     @property
     def on_primary(self) -> bool:

@@ -5,7 +5,6 @@ Here the runtime drives: other models, more attempts at the same one, and every 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, final
 
 from resilient_ai.adopt.answers import headers_of, response_of, streamed_response, unread
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from resilient_ai.adopt.exchange import Exchange
     from resilient_ai.adopt.policy import Chain, Policy
     from resilient_ai.engine.steps import Step
-    from resilient_ai.messages import JSON, Reply
+    from resilient_ai.messages import Reply
 
 
 @final
@@ -34,17 +33,15 @@ class Rescue:
         exchange: What has been said to the client's own provider.
         policy: The client's.
         chain: The chain that begins with the model the call names.
-        body: The request's body.
     """
 
-    __slots__ = ("_at", "_body", "_chain", "_exchange", "_policy")
+    __slots__ = ("_at", "_chain", "_exchange", "_policy")
 
-    def __init__(self, exchange: Exchange, policy: Policy, chain: Chain, body: Mapping[str, JSON]) -> None:
+    def __init__(self, exchange: Exchange, policy: Policy, chain: Chain) -> None:
         self._exchange = exchange
         self._at = exchange.at
         self._policy = policy
         self._chain = chain
-        self._body = body
 
     async def result(self) -> Any:
         """The SDK's result from whoever answers, beginning with what the state machine said last.
@@ -143,7 +140,7 @@ class Rescue:
         if exchange.codec is None:
             raise AssertionError("a stream of no format")
         delivery, headers, like = handed_over(
-            session, self._at, exchange.codec, exchange.source, self._body, self._final
+            session, self._at, exchange.codec, exchange.source, self._at.body, self._final
         )
         body = delivery.body(exchange.request, blocking=self._at.driver.blocking)
         return streamed_response(exchange.request, headers=headers, stream=body, like=like)

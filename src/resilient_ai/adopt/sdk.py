@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, cast, final
 
 if TYPE_CHECKING:
     from resilient_ai.core.model import Scope
+    from resilient_ai.messages import JSON
 
 RAW_HEADER: Final = "x-stainless-raw-response"
 """How the SDK marks a call whose response the caller wants as it is: `true`, or `READ_BY_CALLER`."""
@@ -24,13 +25,18 @@ class Sdk:
         client: The client, or the copy of it, that was called.
         send: The client's own `request`, hooks included.
         process: The client's own `_process_response`.
+        copies: The client's own `_copy_and_prepare`, which begins each of its requests and reads the body; None where it has none.
         cast_to: What the SDK is to make of the answer.
         options: The SDK's options of the call, never changed here.
+        prepared: The same as the SDK sent them first, the body turned into plain data; None before that.
+        blocking: The colour.
         stream: The answer is streamed.
         stream_cls: The SDK's class of stream.
     """
 
-    __slots__ = ("cast_to", "client", "module", "options", "process", "send", "stream", "stream_cls")
+    __slots__ = (
+        "blocking", "cast_to", "client", "copies", "module", "options", "prepared", "process", "send", "stream", "stream_cls",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -38,20 +44,25 @@ class Sdk:
         client: Any,
         send: Callable[..., Any],
         process: Callable[..., Any],
+        copies: Callable[..., Any] | None,
         cast_to: Any,
         options: Any,
         *,
         stream: bool,
         stream_cls: Any,
+        blocking: bool,
     ) -> None:
         self.module = module
         self.client = client
         self.send = send
         self.process = process
+        self.copies = copies
         self.cast_to = cast_to
         self.options = options
         self.stream = stream
         self.stream_cls = stream_cls
+        self.blocking = blocking
+        self.prepared: Any = None
 
     @property
     def replayable(self) -> bool:
@@ -71,10 +82,9 @@ class Sdk:
 
     async def prepare(self) -> None:
         """Has the SDK turn what the caller wrote (omitted values, its own models, iterators) into plain data, where it does so itself."""
-        prepare = getattr(self.client, "_copy_and_prepare", None)
-        if prepare is not None:
-            prepared = prepare(self.options)
-            self.options = await prepared if inspect.isawaitable(prepared) else prepared
+        if self.copies is not None and self.prepared is None:
+            prepared = self.copies(self.options)
+            self.options = self.prepared = prepared if self.blocking else await prepared
 
     def copied(self, *, retries: int | None, count: int | None = None) -> Any:
         """The options for one more run of the SDK's loop.
@@ -84,6 +94,13 @@ class Sdk:
             count: What to say in the retry-count header, unless the caller says something there.
         """
         options = self.options.model_copy() if hasattr(self.options, "model_copy") else self.options.copy()
+        prepared = self.prepared
+        if prepared is not None:  # what can be read only once has been read
+            options.json_data, options.extra_json, options.params = (
+                prepared.json_data,
+                prepared.extra_json,
+                prepared.params,
+            )
         if retries is not None:
             options.max_retries = retries
         if count is not None:
@@ -99,7 +116,7 @@ class Sdk:
     async def made(self, arguments: Mapping[str, Any]) -> Any:
         """What the SDK makes of a response; `arguments` are those of its `_process_response`."""
         made = self.process(**arguments)
-        return await made if inspect.isawaitable(made) else made
+        return made if self.blocking else await made
 
     def arguments(self, known: Mapping[str, Any] | None, *, retries: int) -> dict[str, Any]:
         """The arguments of the SDK's `_process_response`, the response aside.
@@ -128,11 +145,12 @@ class Sdk:
         Bare where the SDK cannot prepare it: it may be that very thing, a key that cannot be fetched, which another model answers for.
         """
         client = self.client
+        await self.prepare()
         options = self.copied(retries=None)
         client._maybe_override_cast_to(self.cast_to, options)  # noqa: SLF001 - takes its mark from the headers
         try:
             prepared = client._prepare_options(options)  # noqa: SLF001 - the SDK's own hook
-            options = await prepared if inspect.isawaitable(prepared) else prepared
+            options = prepared if self.blocking else await prepared
             return client._build_request(options)  # noqa: SLF001 - the SDK's own hook
         except Exception:  # noqa: BLE001 - a key's source is the application's, and may raise anything
             mark = self._header(RAW_HEADER)
@@ -160,3 +178,12 @@ def phases(given: Mapping[str, Any], scope: Scope, *, stream: bool) -> dict[str,
     return {
         phase: most if given.get(phase) is None else min(given[phase], most) for phase, most in limits.items()
     }
+
+
+def body_of(options: Any) -> Mapping[str, JSON]:
+    """What will be sent, or nothing where that is no JSON object."""
+    given, extra = options.json_data, options.extra_json
+    if not isinstance(given, Mapping):
+        return {}
+    body = cast("Mapping[str, JSON]", given)
+    return {**body, **cast("Mapping[str, JSON]", extra)} if isinstance(extra, Mapping) else body
