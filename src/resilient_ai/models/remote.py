@@ -282,7 +282,7 @@ class RemoteModel:
             f"status {status}" if status is not None and status != 200 else "",
             f"code {verdict.code}" if verdict.code else "",
             what or "",
-            MENDING.get(verdict.kind, ""),
+            "" if verdict.kind is FailureKind.BAD_REQUEST and body is None else MENDING.get(verdict.kind, ""),
         ]
         request_id = scope.notes.get("request_id")
         return ModelError(
