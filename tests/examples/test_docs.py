@@ -96,10 +96,12 @@ def test_the_picture_of_the_house_shows_every_room_and_no_other() -> None:
     picture = (ROOT / "docs" / "architecture.md").read_text().split("```")[1]
     source = ROOT / "src" / "resilient_ai"
     shown: set[str] = set()
+    room = ""
     for indent, name in re.findall(r"^( +)([a-z_]+(?:/|\.py)) ", picture, re.MULTILINE):
-        if len(indent) == 2:
+        deeper = len(indent) > 2
+        assert (source / room / name if deeper else source / name).exists(), name
+        if not deeper:
             room = name
             shown.add(name)
-        assert (source / (name if len(indent) == 2 else room + name)).exists(), name
     there = {f"{path.name}/" if path.is_dir() else path.name for path in source.iterdir()}
     assert shown == there - {"__pycache__/", "py.typed"}
