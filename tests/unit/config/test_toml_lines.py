@@ -5,7 +5,7 @@ import tomllib
 from typing import cast
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from resilient_ai.config.toml_lines import KeyPath, toml_lines
@@ -81,6 +81,9 @@ def written(value: object) -> str:
     return json.dumps(value)
 
 
+@settings(
+    deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)  # how fast the machine is proves nothing here
 @given(TABLES)
 def test_what_is_found_is_what_the_parser_finds(tables: dict[str, dict[str, object]]) -> None:
     text = ""
