@@ -146,8 +146,8 @@ def test_a_fallback_tells_who_it_is_in_the_headers_of_a_raw_response(run: Run) -
 
 def test_the_stream_helper_puts_a_fallback_together(server: FaultServer, session: str) -> None:
     base_url = server.url("status:503", dialect="anthropic", session=session)
-    client = wrap(anthropic.Anthropic(api_key="sk-test", base_url=base_url), fallback=[second()], **POLICY)
-    with client.messages.stream(**ASK) as opened:
+    plain = anthropic.Anthropic(api_key="sk-test", base_url=base_url)
+    with wrap(plain, fallback=[second()], **POLICY) as client, client.messages.stream(**ASK) as opened:
         assert "".join(opened.text_stream) == "On its way."
         assert opened.get_final_message().stop_reason == "end_turn"
 
@@ -232,8 +232,8 @@ def test_middleware_of_the_client_sees_every_attempt(server: FaultServer, sessio
         base_url=server.url("status:503~1", dialect="anthropic", session=session),
         middleware=[note],
     )
-    client = wrap(plain, **POLICY)
-    message = cast("Any", client).messages.create(**ASK)
+    with wrap(plain, **POLICY) as client:
+        message = cast("Any", client).messages.create(**ASK)
     assert message.content[0].type == "text"
     assert seen == [503, 200]
 

@@ -48,6 +48,9 @@ TOOLS: list[Any] = [
 ]
 
 
+MADE: list[openai.OpenAI] = []
+
+
 class Answer(BaseModel):
     place: str
 
@@ -68,9 +71,22 @@ def url(server: FaultServer, session: str) -> Callable[[str], str]:
     return lambda fault: server.url(fault, session=session)
 
 
+@pytest.fixture(autouse=True)
+def all_closed() -> Iterator[None]:
+    yield
+    while MADE:
+        MADE.pop().close()
+
+
+def unwrapped(base_url: str, **options: Any) -> openai.OpenAI:
+    """A client as an application makes it; closed when the test has ended."""
+    MADE.append(openai.OpenAI(**{"api_key": "sk-test", **options}, base_url=base_url))
+    return MADE[-1]
+
+
 def blocking(base_url: str, **policy: Any) -> openai.OpenAI:
     policy.setdefault("retry", QUICK)
-    return wrap(openai.OpenAI(api_key="sk-test", base_url=base_url), **policy)
+    return wrap(unwrapped(base_url), **policy)
 
 
 def asynchronous(base_url: str, **policy: Any) -> openai.AsyncOpenAI:
@@ -175,7 +191,7 @@ def test_a_stream_of_the_provider_reaches_the_caller_byte_for_byte(
     both: Callable[..., Both], url: Callable[[str], str]
 ) -> None:
     wrapped, _ = both("none").chunks(stream_options={"include_usage": True})
-    with openai.OpenAI(api_key="sk-test", base_url=url("none")) as plain:
+    with unwrapped(url("none")) as plain:
         bare = list(
             plain.chat.completions.create(
                 model=MODEL, messages=ASK, stream=True, stream_options={"include_usage": True}
@@ -242,7 +258,7 @@ def test_a_fallback_answers_while_the_key_of_the_provider_cannot_be_fetched(
 
 def test_a_client_whose_keys_are_fetched_has_one_breaker_for_all_of_them(url: Callable[[str], str]) -> None:
     keys = iter(f"sk-{n}" for n in range(9))
-    down = openai.OpenAI(api_key=lambda: next(keys), base_url=url("status:500"), max_retries=0)
+    down = unwrapped(url("status:500"), api_key=lambda: next(keys), max_retries=0)
     with wrap(down, breaker=Breaker(consecutive=3)) as client:
         for _ in range(3):
             with pytest.raises(openai.InternalServerError):
@@ -318,7 +334,7 @@ def test_a_fallback_calls_tools_with_the_arguments_as_text(both: Callable[..., B
 
 
 def test_a_fallback_passes_the_sdks_strict_validation(url: Callable[[str], str]) -> None:
-    strict = openai.OpenAI(api_key="sk-test", base_url=url("status:503"), _strict_response_validation=True)
+    strict = unwrapped(url("status:503"), _strict_response_validation=True)
     client = wrap(strict, fallback=[second()], retry=QUICK)
     assert client.chat.completions.create(model=MODEL, messages=ASK).choices[0].message.content
     assert text_of(list(client.chat.completions.create(model=MODEL, messages=ASK, stream=True)))
@@ -443,7 +459,7 @@ def test_a_parser_of_the_sdk_refuses_in_its_own_words(url: Callable[[str], str])
 
 
 def test_the_client_stays_the_same_object_of_the_same_class(url: Callable[[str], str]) -> None:
-    client = openai.OpenAI(api_key="sk-test", base_url=url("none"))
+    client = unwrapped(url("none"))
     wrapped = wrap(client)
     assert wrapped is client
     assert isinstance(wrapped, openai.OpenAI)
@@ -451,7 +467,7 @@ def test_the_client_stays_the_same_object_of_the_same_class(url: Callable[[str],
 
 
 def test_wrapping_again_replaces_the_policy_and_unwrapping_removes_it(url: Callable[[str], str]) -> None:
-    client = openai.OpenAI(api_key="sk-test", base_url=url("status:503"), max_retries=0)
+    client = unwrapped(url("status:503"), max_retries=0)
     wrap(client, fallback=[second("first policy")])
     wrap(client, fallback=[second("second policy")])
     assert type(client).__mro__[1] is openai.OpenAI
@@ -466,7 +482,7 @@ def test_wrapping_again_replaces_the_policy_and_unwrapping_removes_it(url: Calla
 
 
 def test_copies_and_resources_taken_before_follow_the_policy(url: Callable[[str], str]) -> None:
-    client = openai.OpenAI(api_key="sk-test", base_url=url("status:503"))
+    client = unwrapped(url("status:503"))
     before = client.chat.completions
     wrap(client, fallback=[second()], retry=QUICK)
     for completions in (
@@ -478,7 +494,7 @@ def test_copies_and_resources_taken_before_follow_the_policy(url: Callable[[str]
 
 
 def test_an_instrumentation_on_the_client_itself_is_kept(url: Callable[[str], str]) -> None:
-    client = openai.OpenAI(api_key="sk-test", base_url=url("status:503"))
+    client = unwrapped(url("status:503"))
     seen: list[str] = []
     original = client.request
 
@@ -500,7 +516,7 @@ def test_an_instrumentation_on_the_client_itself_is_kept(url: Callable[[str], st
 def test_a_client_without_a_policy_of_its_own_keeps_its_number_of_retries(
     server: FaultServer, url: Callable[[str], str], session: str
 ) -> None:
-    client = wrap(openai.OpenAI(api_key="sk-test", base_url=url("503-overloaded"), max_retries=1))
+    client = wrap(unwrapped(url("503-overloaded"), max_retries=1))
     with pytest.raises(openai.InternalServerError):
         client.chat.completions.create(model=MODEL, messages=ASK)
     assert len(server.requests(session)) == 2
@@ -578,7 +594,7 @@ def test_a_chain_of_the_configuration_gives_policy_and_fallbacks(
         "version = 1\n[models.last]\nprovider = 'canned'\ntext = 'Try again later.'\n"
         "[chains.support]\nmodels = ['last']\ndeadline = '9s'\nretry = { attempts = 1 }\n"
     )
-    client = wrap(openai.OpenAI(api_key="sk-test", base_url=url("status:503")), chain="support", config=file)
+    client = wrap(unwrapped(url("status:503")), chain="support", config=file)
     answer = client.chat.completions.create(model=MODEL, messages=ASK)
     assert answer.choices[0].message.content == "Try again later."
     outcome = outcome_of(answer)
