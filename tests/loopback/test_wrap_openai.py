@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
+import gc
 import json
 import re
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -415,6 +418,67 @@ def test_a_stream_that_is_cut_raises_instead_of_ending(both: Callable[..., Both]
         both(fault, fallback=[second()]).chunks()
     partial: Any = raised.value.__cause__
     assert partial.partial.text
+
+
+class Prompt(str):
+    """Text whose end can be seen."""
+
+    __slots__ = ("__weakref__",)
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("fault", ["status:500", "html-200", "connect-refused"])
+@pytest.mark.parametrize("behind", [[], [failure(500)]], ids=["alone", "with-a-fallback"])
+def test_a_failed_call_leaves_no_reference_cycle_that_holds_the_prompt(
+    url: Callable[[str], str], fault: str, behind: list[Any], *, streamed: bool
+) -> None:
+    fallback = [ScriptedModel([one], name="behind", repeat=True) for one in behind]
+    client = blocking(url(fault), fallback=fallback)
+    prompt = Prompt("Where is my parcel?")
+    alive = weakref.ref(prompt)
+
+    def fail(text: str) -> None:
+        with contextlib.suppress(openai.APIError):
+            ask: list[Any] = [{"role": "user", "content": text}]
+            client.chat.completions.create(model=MODEL, messages=ask, stream=streamed)
+            raise AssertionError("it was answered")
+
+    gc.collect()
+    gc.disable()
+    try:
+        fail(prompt)
+        del prompt
+        for model in fallback:
+            model.log.clear()
+        assert alive() is None
+    finally:
+        gc.enable()
+        client.close()
+
+
+@pytest.mark.parametrize("deadline", [None, 30.0])
+def test_a_loop_that_keeps_cancelled_timers_does_not_keep_the_prompt(
+    url: Callable[[str], str], deadline: float | None
+) -> None:
+    async def ask(client: openai.AsyncOpenAI, prompt: str) -> None:
+        with contextlib.suppress(openai.APIError):
+            await client.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": prompt}])
+
+    async def main() -> None:
+        async with asynchronous(url("status:500"), deadline=deadline) as client:
+            await ask(client, "Where is my parcel?")
+            prompt = Prompt("Where is my parcel?")
+            alive = weakref.ref(prompt)
+            await ask(client, prompt)
+            del prompt
+            assert alive() is None
+
+    gc.collect()
+    gc.disable()
+    try:
+        asyncio.run(main())
+    finally:
+        gc.enable()
 
 
 def test_an_open_breaker_is_a_connection_error_of_the_sdk(url: Callable[[str], str]) -> None:

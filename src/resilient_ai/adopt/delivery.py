@@ -77,7 +77,10 @@ class Delivery:
         except Exception as error:  # noqa: BLE001 - raised again in the SDK's own class
             self._ended = True
             failure = self._final(error)
-            raise failure from failure.__cause__
+            try:
+                raise failure from failure.__cause__
+            finally:
+                del failure  # it holds this frame
         self._ended = data is None or self._session.ended
         return data
 

@@ -7,6 +7,7 @@ raises, by itself.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol, final
 
@@ -96,7 +97,7 @@ class Dispatch:
     """
 
     __slots__ = (
-        "_at", "_body", "_chain", "_codec", "_policy", "_primary", "_response", "_source", "_stream", "_told", "_transport",
+        "__weakref__", "_at", "_body", "_chain", "_codec", "_policy", "_primary", "_response", "_source", "_stream", "_told", "_transport",
     )  # fmt: skip
 
     def __init__(
@@ -137,7 +138,7 @@ class Dispatch:
         Raises:
             Exception: What the library raised last, with the call's history attached.
         """
-        token = CURRENT.set(self)
+        token = CURRENT.set(weakref.ref(self))
         try:
             if self._stream and self._codec is not None:
                 return await self._streamed(self._codec)
@@ -240,7 +241,13 @@ class Dispatch:
             raised = self._transport.broken(error, str(error), late=told.kind is FailureKind.TIMEOUT)
         if outcome is not None and outcome_of(raised) is not outcome:
             attach(raised, outcome, note=True)
-        raise raised from raised.__cause__
+        around = raised.__context__
+        try:
+            raise raised from raised.__cause__
+        finally:
+            # It holds this frame, and `error` may be a group of which it is one: rings would live, and the prompt with them, until a collection.
+            raised.__context__ = around
+            del raised, told, error
 
     def _cut(self, error: Exception) -> Exception:
         """What the SDK meets where its stream breaks after content was delivered."""

@@ -93,6 +93,8 @@ class Exchange:
         sdk = self.sdk
         if self.at.driver.blocking:
             return sdk.send(sdk.cast_to, options, stream=sdk.stream, stream_cls=sdk.stream_cls)
+        if not self.timed:
+            return await sdk.send(sdk.cast_to, options, stream=sdk.stream, stream_cls=sdk.stream_cls)
         timer = asyncio.timeout(None)
         try:
             async with timer:

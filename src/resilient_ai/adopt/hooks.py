@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from resilient_ai.adopt.dialects import codec_of, model_in, resource_of
 from resilient_ai.adopt.passage import Passage
-from resilient_ai.adopt.primary import CURRENT, Primary
+from resilient_ai.adopt.primary import Primary, current
 from resilient_ai.adopt.sdk import Sdk, body_of
 from resilient_ai.adopt.wire_faults import sdk_of
 from resilient_ai.runtime.blocking import drive
@@ -241,7 +241,7 @@ def _hooks(base: type[Any], *, blocking: bool) -> dict[str, Any]:
 
     def may_retry_after(self: Any, error: BaseException) -> Any:
         own, response = base._should_retry_exception(self, error)  # noqa: SLF001 - the hook being overridden
-        passage = CURRENT.get()
+        passage = current()
         if type(passage) is not Passage or not passage.is_of(self) or passage.capturing:
             return own, response
         return passage.may_retry_after(error, own=own), response
@@ -270,5 +270,5 @@ def _hooks(base: type[Any], *, blocking: bool) -> dict[str, Any]:
 
 def _current(client: Any) -> Passage | None:
     """The call of `client` that is being driven here and still wants to be told."""
-    passage = CURRENT.get()
+    passage = current()
     return passage if type(passage) is Passage and passage.listens_to(client) else None

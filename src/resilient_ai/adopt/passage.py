@@ -14,6 +14,7 @@ One object serves one call, in one thread or task. Written once for both colours
 from __future__ import annotations
 
 import sys
+import weakref
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, final
 
@@ -61,7 +62,7 @@ class Passage:
         watching: Who is shown the call.
     """
 
-    __slots__ = ("_at", "_chain", "_exchange", "_policy", "_sdk")
+    __slots__ = ("__weakref__", "_at", "_chain", "_exchange", "_policy", "_sdk")
 
     def __init__(
         self,
@@ -97,13 +98,12 @@ class Passage:
         Raises:
             Exception: The SDK's own, with the call's history attached.
         """
-        token = CURRENT.set(self)
+        token = CURRENT.set(weakref.ref(self))
         try:
             try:
                 await self._at.enter()
             except CallError as error:
-                failure = await self._rescue().failure(error)
-                raise failure from failure.__cause__
+                await self._rescue().fail(error)
             await self._at.begin()
             if self._at.asks_primary:
                 done, result = await self._through_the_sdk()
@@ -277,8 +277,8 @@ class Passage:
         self._exchange.received = arguments
         if self._exchange.codec is not None and arguments["stream"]:
             self._exchange.opened()
-            step, self._at.asked = self._at.asked, None
-            return await self._rescue().stream(step)
+            self._at.step, self._at.asked = self._at.asked, None
+            return await self._rescue().stream()
         try:
             reply = await self._exchange.reply_in(arguments["response"])
             if self._chain.check is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final, Protocol, final
 from urllib.parse import urlsplit
@@ -25,8 +26,20 @@ class Attempts(Protocol):
         ...
 
 
-CURRENT: Final[ContextVar[Attempts | None]] = ContextVar("resilient_ai.adopt.current", default=None)
-"""The call of a wrapped client that is being driven; None outside one. Chains are shared, the SDK's request is the call's own."""
+CURRENT: Final[ContextVar[weakref.ref[Attempts] | None]] = ContextVar(
+    "resilient_ai.adopt.current", default=None
+)
+"""The call of a wrapped client that is being driven; None outside one. Chains are shared, the SDK's request is the call's own.
+
+Weak, for whoever drives the call holds it: an event loop keeps timers that were cancelled, with their context, until there are many of them
+or their time comes, and with a strong one every prompt.
+"""
+
+
+def current() -> Attempts | None:
+    """The call that is being driven here."""
+    held = CURRENT.get()
+    return None if held is None else held()
 
 
 @final
@@ -102,7 +115,7 @@ class Primary:
 
 
 def _current() -> Attempts:
-    attempts = CURRENT.get()
+    attempts = current()
     if attempts is None:
         raise AssertionError("the model of a wrapped client was asked outside a call of that client")
     return attempts

@@ -162,6 +162,16 @@ class Progress:
         self.asks += 1
         self.scope = scope_of(step, self.driver)
 
+    def taken(self) -> Step:
+        """What the state machine said last, for whoever goes on from there.
+
+        It is not kept: it may hold an error, whose traceback holds this.
+        """
+        step, self.step = self.step, None
+        if step is None:
+            raise AssertionError("nothing was decided")
+        return step
+
     def resume(self) -> None:
         """The pause before the next attempt is over."""
         if isinstance(self.step, Pause):

@@ -5,7 +5,7 @@ Here the runtime drives: other models, more attempts at the same one, and every 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, NoReturn, final
 
 from resilient_ai.adopt.answers import headers_of, response_of, streamed_response, unread
 from resilient_ai.adopt.delivery import handed_over
@@ -21,7 +21,6 @@ from resilient_ai.runtime.session import Session
 if TYPE_CHECKING:
     from resilient_ai.adopt.exchange import Exchange
     from resilient_ai.adopt.policy import Chain, Policy
-    from resilient_ai.engine.steps import Step
     from resilient_ai.messages import Reply
 
 
@@ -49,24 +48,22 @@ class Rescue:
         Raises:
             Exception: The SDK's own, with the call's history attached.
         """
-        step = self._at.step
-        if step is None:
-            raise AssertionError("nothing was decided")
         if self._exchange.sdk.stream and self._exchange.codec is not None:
-            return await self.stream(step)
-        return await self._whole(step)
+            return await self.stream()
+        return await self._whole()
 
-    async def _whole(self, step: Step) -> Any:
+    async def _whole(self) -> Any:
         at, exchange, policy = self._at, self._exchange, self._policy
         at.handed_over()
         try:
             try:
-                reply = await go_on(at.call, step, at.driver, policy.places, policy.judge, self._chain.check)
+                reply = await go_on(
+                    at.call, at.taken(), at.driver, policy.places, policy.judge, self._chain.check
+                )
             finally:
                 at.over = True  # what the SDK does from here on is its own affair
         except Exception as error:  # noqa: BLE001 - raised again in the SDK's own class
-            failure = await self.failure(error)
-            raise failure from failure.__cause__
+            await self.fail(error)
         arguments = await self._arguments()
         if at.on_primary and exchange.received is not None:
             arguments["response"] = self.readable(exchange.response, reply)
@@ -81,7 +78,7 @@ class Rescue:
         remember(result, reply.outcome)
         return result
 
-    async def stream(self, step: Step) -> Any:
+    async def stream(self) -> Any:
         """The SDK's stream over whoever begins to answer.
 
         Raises:
@@ -92,10 +89,9 @@ class Rescue:
         at.handed_over()
         at.over = True
         try:
-            await session.start(step)
+            await session.start(at.taken())
         except Exception as error:  # noqa: BLE001 - raised again in the SDK's own class
-            failure = await self.failure(error)
-            raise failure from failure.__cause__
+            await self.fail(error)
         try:
             arguments = await self._arguments()
             arguments["response"] = self._delivered(session)
@@ -154,7 +150,18 @@ class Rescue:
 
     # --- exceptions ---------------------------------------------------------------------------------------------------
 
-    async def failure(self, error: Exception) -> Exception:
+    async def fail(self, error: Exception) -> NoReturn:
+        """Raises what the caller meets when the call ended with `error`."""
+        failure = await self._failure(error)
+        around = failure.__context__
+        try:
+            raise failure from failure.__cause__
+        finally:
+            # It holds this frame, and `error` may be a group of which it is one: rings would live, and the prompt with them, until a collection.
+            failure.__context__ = around
+            del failure, error
+
+    async def _failure(self, error: Exception) -> Exception:
         """What the caller meets when the call ended with `error`."""
         exchange = self._exchange
         if exchange.request is None:

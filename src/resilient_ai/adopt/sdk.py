@@ -162,8 +162,9 @@ class Sdk:
 
     def _header(self, name: str) -> str | None:
         """A header of the call as the caller gave it."""
-        headers = self.options.headers
-        given = cast("Mapping[str, Any]", headers) if isinstance(headers, Mapping) else {}
+        if not isinstance(self.options.headers, Mapping):
+            return None
+        given = cast("Mapping[str, Any]", self.options.headers)
         return next((value for key, value in given.items() if key.lower() == name), None)
 
 

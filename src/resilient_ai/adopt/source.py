@@ -82,8 +82,12 @@ class ProviderStream:
             AttemptTimeout: Nothing came by `until`.
             Exception: What the SDK's HTTP library raises.
         """
-        if self._fault is not None:
-            raise self._fault
+        fault, self._fault = self._fault, None
+        if fault is not None:
+            try:
+                raise fault
+            finally:
+                del fault  # it holds this frame
         if self._decoder.complete:
             return None
         if self._scope.blocking and self._scope.clock.now() > until:
@@ -98,11 +102,10 @@ class ProviderStream:
             self._keep(data)
             return self._decoder.feed(data) or [_NOTHING]
         except WireError as error:
-            fault = typed(error, self._primary, self.response.headers)
             chunks = self._decoder.take()
             if not chunks:
-                raise fault from None
-            self._fault = fault
+                raise typed(error, self._primary, self.response.headers) from None
+            self._fault = typed(error, self._primary, self.response.headers)
             return chunks
 
     @property

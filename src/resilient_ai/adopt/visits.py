@@ -8,6 +8,7 @@ raises gets it attached. So an outcome belongs to a method call, never to whatev
 from __future__ import annotations
 
 import inspect
+import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator
 from contextlib import aclosing
 from contextvars import ContextVar
@@ -38,7 +39,7 @@ _BASE: Final = "_resilient_door_of"
 class Visit:
     """One call of a method of a door. `outer` is the one it was made from."""
 
-    __slots__ = ("_close", "noted", "outer")
+    __slots__ = ("__weakref__", "_close", "noted", "outer")
 
     def __init__(self, outer: Visit | None) -> None:
         self.outer = outer
@@ -62,7 +63,13 @@ class Visit:
             await self._close()
 
 
-_VISIT: Final[ContextVar[Visit | None]] = ContextVar("resilient_ai.adopt.visit", default=None)
+_VISIT: Final[ContextVar[weakref.ref[Visit] | None]] = ContextVar("resilient_ai.adopt.visit", default=None)
+"""The visit that is open. Weak, as `primary.CURRENT` is and for the same reason: whoever visits holds it."""
+
+
+def _current() -> Visit | None:
+    held = _VISIT.get()
+    return None if held is None else held()
 
 
 def note(outcome: Noted, close: Callable[[], Awaitable[None]] | None = None) -> None:
@@ -72,7 +79,7 @@ def note(outcome: Noted, close: Callable[[], Awaitable[None]] | None = None) -> 
         outcome: How, or what tells it once it is known.
         close: Ends a stream that goes on; awaited without suspending where the client is a blocking one.
     """
-    visit = _VISIT.get()
+    visit = _current()
     if visit is not None:
         visit.note(outcome, close)
 
@@ -127,7 +134,7 @@ def _open(door: Any) -> Callable[[], None]:
 def visited(
     method: Callable[..., Any], *, keep: Callable[[Any, Visit], Any] | None = None
 ) -> Callable[..., Any]:
-    """`method`, each call of it a visit. Of the same kind: a function, a coroutine function, a generator function or an asynchronous one.
+    """`method`, each call of it a visit. Of the same kind, but for a generator function: a function that returns its generator.
 
     Args:
         method: What is called.
@@ -138,7 +145,7 @@ def visited(
 
         @wraps(method)
         async def items(*given: Any, **named: Any) -> AsyncIterator[Any]:
-            async with aclosing(_aitems(method(*given, **named), Visit(_VISIT.get()))) as source:
+            async with aclosing(_aitems(method(*given, **named), Visit(_current()))) as source:
                 async for item in source:
                     yield item
 
@@ -147,8 +154,8 @@ def visited(
 
         @wraps(method)
         async def call(*given: Any, **named: Any) -> Any:
-            visit = Visit(_VISIT.get())
-            token = _VISIT.set(visit)
+            visit = Visit(_current())
+            token = _VISIT.set(weakref.ref(visit))
             try:
                 result = await method(*given, **named)
             except Exception as error:
@@ -162,8 +169,8 @@ def visited(
 
     @wraps(method)
     def plain(*given: Any, **named: Any) -> Any:
-        visit = Visit(_VISIT.get())
-        token = _VISIT.set(visit)
+        visit = Visit(_current())
+        token = _VISIT.set(weakref.ref(visit))
         try:
             result = method(*given, **named)
         except Exception as error:
@@ -211,7 +218,7 @@ def _told(error: Exception, visit: Visit) -> None:
 def _items(source: Generator[Any, None, None], visit: Visit) -> Generator[Any, None, None]:
     try:
         while True:
-            token = _VISIT.set(visit)
+            token = _VISIT.set(weakref.ref(visit))
             try:
                 item = next(source)
             except StopIteration:
@@ -230,7 +237,7 @@ def _items(source: Generator[Any, None, None], visit: Visit) -> Generator[Any, N
 async def _aitems(source: AsyncGenerator[Any, None], visit: Visit) -> AsyncGenerator[Any, None]:
     try:
         while True:
-            token = _VISIT.set(visit)
+            token = _VISIT.set(weakref.ref(visit))
             try:
                 item = await anext(source)
             except StopAsyncIteration:

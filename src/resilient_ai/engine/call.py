@@ -229,6 +229,7 @@ class Call:
         if self._strategies is not None:
             self._strategies.forget()
         self.around = None
+        self._failed = None  # its error may hold whoever holds the call
         served = self._hop if reply is not None else None
         return self._books.closed(now, wall, error, reply, served)
 

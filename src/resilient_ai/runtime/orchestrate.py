@@ -242,6 +242,13 @@ def timed_out(hop: Hop, scope: Scope, error: AttemptTimeout) -> ModelError:
     return ModelError(f"timeout: {what}", verdict=verdict, model=model.name, provider=model.provider)
 
 
+def _unanswered(step: Ask, scope: Scope, error: Exception, judge: Judge, *, checked: bool) -> Ended:
+    """How a whole attempt that raised ended. No local of the frame that `error` holds: both would live until a collection."""
+    ended = failed(step, scope, error, judge)
+    ended.checked = checked
+    return ended
+
+
 async def _attempt(step: Ask, driver: Driver, judge: Judge, check: Check | None) -> Ended:
     scope = scope_of(step, driver)
     token = CURRENT_DEADLINE.set((driver.clock, step.until))
@@ -250,9 +257,7 @@ async def _attempt(step: Ask, driver: Driver, judge: Judge, check: Check | None)
         if check is not None:
             reply = check(reply)
     except Exception as error:  # noqa: BLE001 - every failure of a model becomes exactly one verdict
-        ended = failed(step, scope, error, judge)
-        ended.checked = check is not None
-        return ended
+        return _unanswered(step, scope, error, judge, checked=check is not None)
     finally:
         CURRENT_DEADLINE.reset(token)
     return Ended(reply=reply, checked=check is not None, notes=scope.notes)

@@ -122,13 +122,14 @@ class Session:
             return
         self._state = "open"
         clock = self._driver.clock
-        if step is not None:
-            self._placed = True
+        self._placed = handed_over = step is not None
+        if handed_over:
             self._step = step
         else:
             self._call.announce(clock.now(), clock.wall())
+        del step  # it may hold an error, which holds this frame
         try:
-            if step is not None:
+            if handed_over:
                 await self._fill()
                 return
             await enter(self._call, self._driver, self._places)
