@@ -56,6 +56,7 @@ def main() -> None:
         )
         outcome = outcome_of(completion)
         assert outcome is not None
+        client.close()
         said = completion.choices[0].message.content
         print(f'3. client: "{said}" as a {type(completion).__name__}, degraded: {outcome.degraded}')
 

@@ -10,6 +10,7 @@ Prints:
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import Any
 
 from openai import APIConnectionError, OpenAI, RateLimitError
@@ -24,10 +25,10 @@ QUICK = Retry(attempts=3, base=0.01, cap=0.02)
 
 
 def main() -> None:
-    with FaultServer() as provider:
+    with FaultServer() as provider, ExitStack() as clients:
 
         def client(fault: str) -> OpenAI:
-            return OpenAI(api_key="sk-not-a-key", base_url=provider.url(fault))
+            return clients.enter_context(OpenAI(api_key="sk-not-a-key", base_url=provider.url(fault)))
 
         steady = wrap(client("503-overloaded~2"), retry=QUICK)
         answer = steady.chat.completions.create(model="gpt-5.2", messages=QUESTION)

@@ -58,16 +58,24 @@ def loop() -> Generator[asyncio.Runner]:
 
 
 class Asked:
-    """A client in one of the two colours."""
+    """A client in one of the two colours. It is closed with the models behind it, which may be asked in a loop of their own."""
 
-    def __init__(self, client: Any, run: Callable[[Any], Any]) -> None:
+    def __init__(self, client: Any, run: Callable[[Any], Any], *behind: Model) -> None:
         self.client = client
         self._run = run
+        self._behind = behind
 
     def by(self, form: Callable[..., Awaitable[Seen]], **options: Any) -> Seen:
         """What the application reads in `form`."""
         seen: Seen = self._run(form(self.client, **options))
         return seen
+
+    def close(self, loop: asyncio.Runner) -> None:
+        closing = self.client.close()
+        if closing is not None:
+            loop.run(closing)
+        for model in self._behind:
+            loop.run(model.aclose())
 
 
 @pytest.fixture(scope="module")
@@ -85,14 +93,14 @@ def made(server: AnsweringServer, loop: asyncio.Runner) -> Generator[Callable[..
                 _strict_response_validation=True,
                 max_retries=0,
             )
-            clients[key] = Asked(wrap(bare, fallback=[fallback], **POLICY), drive if blocks else loop.run)
+            clients[key] = Asked(
+                wrap(bare, fallback=[fallback], **POLICY), drive if blocks else loop.run, fallback
+            )
         return clients[key]
 
     yield make
     for asked in clients.values():
-        closing = asked.client.close()
-        if closing is not None:
-            loop.run(closing)
+        asked.close(loop)
 
 
 @pytest.fixture(params=["blocking", "async"])
@@ -169,16 +177,14 @@ def test_a_provider_that_is_left_alone_is_not_asked_and_the_fallback_is_read(
             api_key="sk-left-alone", base_url=server.url(kinds.base_path, below="down"), max_retries=0
         )
         client = wrap(bare, fallback=[fallback], retry=Retry(attempts=1), breaker=Breaker(consecutive=1))
-        asked = Asked(client, drive if colour == "blocking" else loop.run)
+        asked = Asked(client, drive if colour == "blocking" else loop.run, fallback)
         asked.by(kinds.forms["plain"][0])
         for form in ("plain", "stream", "helper", "raw", "streaming-response", "parse", "tools"):
             seen = asked.by(kinds.forms[form][0])
             outcome = outcome_of(seen.result)
             assert outcome is not None, (surface, form)
             assert [(skip.reason, len(outcome.attempts)) for skip in outcome.skipped] == [("circuit_open", 1)]
-        closing = client.close()
-        if closing is not None:
-            loop.run(closing)
+        asked.close(loop)
 
 
 @pytest.mark.parametrize("surface", SURFACES)
@@ -195,13 +201,12 @@ def test_resources_taken_before_the_client_was_wrapped_are_answered_by_the_fallb
     taken = {
         name: getattr(client, name) for name in ("chat", "responses", "messages") if hasattr(client, name)
     }
-    wrap(client, fallback=[OTHERS["gemini"]("other-1", server.url())], **POLICY)
+    fallback = OTHERS["gemini"]("other-1", server.url())
+    wrap(client, fallback=[fallback], **POLICY)
     early = Asked(type("Taken", (), taken)(), drive if colour == "blocking" else loop.run)
     for form in ("plain", "stream", "parse", "raw", "tools-stream"):
         assert early.by(kinds.forms[form][0]).model == "other-1"
-    closing = unwrap(client).close()
-    if closing is not None:
-        loop.run(closing)
+    Asked(unwrap(client), drive, fallback).close(loop)
 
 
 def test_the_other_provider_is_asked_the_same_in_its_own_words(
