@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol, cast
@@ -244,3 +245,16 @@ def test_unwrapping_gives_the_client_back_its_class() -> None:
     assert isinstance(client, anthropic.Anthropic)
     assert type(client) is not anthropic.Anthropic
     assert type(unwrap(client)) is anthropic.Anthropic
+
+
+@pytest.mark.parametrize("behind", [0, 1])
+@pytest.mark.parametrize("fault", ["html-200~1", "status:503~1"])
+def test_messages_that_can_be_read_only_once_are_whole_in_every_attempt(
+    run: Run, server: FaultServer, session: str, fault: str, behind: int
+) -> None:
+    def use(client: Any) -> Any:
+        return client.messages.create(**{**ASK, "messages": iter(ASK["messages"])})
+
+    run(fault, use, fallback=[second()] * behind)
+    sent = [json.loads(request.body)["messages"] for request in server.requests(session)]
+    assert sent == [ASK["messages"]] * 2

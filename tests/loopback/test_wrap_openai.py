@@ -598,6 +598,28 @@ def test_the_provider_sees_as_many_requests_as_the_policy_explains(
     assert f"worst case: {len(server.requests(session))} requests" in policy_of(client).explain(MODEL)
 
 
+def test_a_client_without_a_deadline_is_explained_without_one(url: Callable[[str], str]) -> None:
+    client = wrap(openai.OpenAI(api_key="sk-test", base_url=url("none")))
+    told = policy_of(client).explain(MODEL)
+    assert "deadline none;" in told
+    assert "86400" not in told
+
+
+def test_a_stop_iteration_of_the_application_reaches_the_caller_with_the_history(
+    url: Callable[[str], str],
+) -> None:
+    class Application(openai.OpenAI):
+        def _prepare_options(self, options: Any) -> Any:
+            raise StopIteration("no key is left")
+
+    client = wrap(Application(api_key="sk-test", base_url=url("none")))
+    with pytest.raises(StopIteration, match="no key is left") as caught:
+        client.chat.completions.create(model=MODEL, messages=ASK)
+    outcome = outcome_of(caught.value)
+    assert outcome is not None
+    assert [attempt.kind for attempt in outcome.attempts] == ["local"]
+
+
 def test_leaving_a_stream_early_closes_the_connection(
     both: Callable[..., Both], server: FaultServer, session: str
 ) -> None:

@@ -91,7 +91,7 @@ class Exchange:
             Exception: What the SDK raises.
         """
         sdk = self.sdk
-        if self.at.driver.blocking:
+        if sdk.blocking:
             return sdk.send(sdk.cast_to, options, stream=sdk.stream, stream_cls=sdk.stream_cls)
         if not self.timed:
             return await sdk.send(sdk.cast_to, options, stream=sdk.stream, stream_cls=sdk.stream_cls)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -17,6 +17,8 @@ from resilient_ai.adopt.passage import Passage
 from resilient_ai.adopt.primary import Primary, current
 from resilient_ai.adopt.sdk import Sdk, body_of
 from resilient_ai.adopt.wire_faults import sdk_of
+from resilient_ai.engine.endings import attach
+from resilient_ai.history import outcome_of
 from resilient_ai.runtime.blocking import drive
 
 if TYPE_CHECKING:
@@ -84,7 +86,7 @@ class _Shadow:
     def __call__(self, cast_to: Any, options: Any, *, stream: bool = False, stream_cls: Any = None) -> Any:
         sdk = self._made(self._client, cast_to, options, stream=stream, stream_cls=stream_cls, send=self.hidden)  # fmt: skip
         carried = _carried(sdk, self._policy)
-        return drive(carried) if self._blocking else carried
+        return _driven(carried) if self._blocking else carried
 
 
 def _maker(base: Any, *, blocking: bool) -> Callable[..., Sdk]:
@@ -117,7 +119,7 @@ def _request(base: type[Any], policy: Policy, *, blocking: bool) -> Callable[...
     def request(
         self: Any, cast_to: Any, options: Any, *, stream: bool = False, stream_cls: Any = None
     ) -> Any:
-        return drive(_carried(made(self, cast_to, options, stream=stream, stream_cls=stream_cls), policy))
+        return _driven(_carried(made(self, cast_to, options, stream=stream, stream_cls=stream_cls), policy))
 
     async def arequest(
         self: Any, cast_to: Any, options: Any, *, stream: bool = False, stream_cls: Any = None
@@ -127,6 +129,25 @@ def _request(base: type[Any], policy: Policy, *, blocking: bool) -> Callable[...
     chosen = request if blocking else arequest
     chosen.__name__ = "request"
     return chosen
+
+
+def _driven(work: Coroutine[object, object, Any]) -> Any:
+    """What a blocking call comes to.
+
+    Raises:
+        StopIteration: What the application gave the SDK raised one, which cannot pass a coroutine as it is.
+        Exception: Whatever else the call ends in.
+    """
+    try:
+        return drive(work)
+    except RuntimeError as error:
+        stop = error.__cause__
+        if not isinstance(stop, StopIteration) or str(error) != "coroutine raised StopIteration":
+            raise
+        outcome = outcome_of(error)
+        if outcome is not None:
+            attach(stop, outcome, note=True)
+        raise stop from None
 
 
 async def _carried(sdk: Sdk, policy: Policy) -> Any:

@@ -56,7 +56,7 @@ class Progress:
     """
 
     __slots__ = (
-        "_codec", "_placed", "_policy", "_timer", "_unread", "asked", "asks", "body", "call", "driver", "number", "over", "scope", "step",
+        "_armed", "_codec", "_placed", "_policy", "_timer", "_unread", "asked", "asks", "body", "call", "driver", "number", "over", "scope", "step",
     )  # fmt: skip
 
     def __init__(
@@ -101,6 +101,8 @@ class Progress:
         self.over = False
         self._placed = False
         self._timer: asyncio.Timeout | None = None
+        self._armed: float | None = None
+        """For which instant the timer is set."""
 
     async def enter(self) -> None:
         """Announces the call and takes its place.
@@ -235,16 +237,20 @@ class Progress:
     def use(self, timer: asyncio.Timeout | None) -> None:
         """The timer around the SDK's loop, which ends each attempt in it at its own instant."""
         self._timer = timer
+        self._armed = None
         self.arm()
 
     def arm(self) -> None:
         """Sets the timer to the end of the attempt under way."""
-        if self._timer is not None and self.scope is not None and self.asked is not None:
-            left = self.scope.until - self.driver.clock.now()
-            self._timer.reschedule(asyncio.get_running_loop().time() + left)
+        scope = self.scope
+        if self._timer is None or scope is None or self.asked is None or self._armed == scope.until:
+            return
+        self._armed = scope.until
+        self._timer.reschedule(asyncio.get_running_loop().time() + scope.until - self.driver.clock.now())
 
     def disarm(self) -> None:
         """No attempt is under way."""
+        self._armed = None
         if self._timer is not None and not self._timer.expired():
             self._timer.reschedule(None)
 

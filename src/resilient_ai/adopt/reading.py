@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from resilient_ai.adopt.progress import NOTHING_ASKED
@@ -52,4 +51,7 @@ def answer_in(
             return Reply("", raw=response.content)
         raise typed(error, primary, response.headers) from None
     asked = request() if reply.tool_calls else NOTHING_ASKED
-    return replace(reply, provider=primary.provider, flags=flags_of(asked, reply, model=primary.name))
+    # In place: the codec has just made it, and a copy costs as much as the reading.
+    object.__setattr__(reply, "provider", primary.provider)
+    object.__setattr__(reply, "flags", flags_of(asked, reply, model=primary.name))
+    return reply

@@ -154,12 +154,15 @@ class Plan:
             traits = hop.traits
             place = "on this device" if traits.local else (traits.server_address or "remote")
             window = f", {traits.context_tokens} tokens of context" if traits.context_tokens else ""
-            lines.append(
-                f"  {hop.index + 1}. {hop.label} ({place}{window}), attempt at most {hop.timeouts.attempt:g} s"
+            most = (
+                f"attempt at most {hop.timeouts.attempt:g} s"
+                if self.patient or hop.timeouts.attempt < self.deadline
+                else "attempts as long as the client lets them be"
             )
+            lines.append(f"  {hop.index + 1}. {hop.label} ({place}{window}), {most}")
         behind = "learned from their own answers" if self.reserve is None else f"{self.reserve:g} s each"
         lines += [
-            f"  deadline {self.deadline:g} s for the whole call; kept for the models behind: {behind}",
+            f"  deadline {f'{self.deadline:g} s for the whole call' if self.patient else 'none'}; kept for the models behind: {behind}",
             f"  retry: {self._retry_in_words()}",
             f"  retry budget: {self._budget_in_words()}",
             f"  breaker: {self._breaker_in_words()}; when all are open: {self.when_all_open}",
@@ -182,7 +185,8 @@ class Plan:
             if worst.unbounded_seconds == float("inf")
             else f"; without the deadline it would be {worst.unbounded_seconds:g} s"
         )
-        lines.append(f"  worst case: {count} requests{more}, {worst.seconds:g} s{total}")
+        longest = f", {worst.seconds:g} s{total}" if self.patient else ""
+        lines.append(f"  worst case: {count} requests{more}{longest}")
         return "\n".join(lines)
 
     def _retry_in_words(self) -> str:
