@@ -83,7 +83,8 @@ def all_closed() -> Iterator[None]:
 
 def unwrapped(base_url: str, **options: Any) -> openai.OpenAI:
     """A client as an application makes it; closed when the test has ended."""
-    MADE.append(openai.OpenAI(**{"api_key": "sk-test", **options}, base_url=base_url))
+    given: dict[str, Any] = {"api_key": "sk-test", **options}
+    MADE.append(openai.OpenAI(base_url=base_url, **given))
     return MADE[-1]
 
 

@@ -95,8 +95,8 @@ class Chain:
 
     def __post_init__(self) -> None:
         plan = self.plan
-        reads = len(plan.hops) > 1 or plan.max_cost.active or plan.limits.tokens_per_minute is not None
         object.__setattr__(self, "timed", plan.hops[0].timeouts.attempt < NO_DEADLINE_SECONDS)
+        reads = len(plan.hops) > 1 or plan.max_cost.active or plan.limits.tokens_per_minute is not None
         object.__setattr__(self, "reads", reads)
 
 
