@@ -73,7 +73,7 @@ def test_with_pseudonyms_it_is_asked_and_sees_no_personal_data(colour: Colour, w
     assert "pseudonymised" in reply.flags
     [seen] = model.seen
     assert ANN not in seen.messages[0].text
-    assert "4111" not in seen.messages[0].text
+    assert CARD not in seen.messages[0].text
 
 
 @pytest.mark.parametrize("way", WAYS)
