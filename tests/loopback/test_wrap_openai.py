@@ -427,14 +427,8 @@ class Prompt(str):
     __slots__ = ("__weakref__",)
 
 
-@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
-@pytest.mark.parametrize("fault", ["status:500", "html-200", "connect-refused"])
-@pytest.mark.parametrize("behind", [[], [failure(500)]], ids=["alone", "with-a-fallback"])
-def test_a_failed_call_leaves_no_reference_cycle_that_holds_the_prompt(
-    url: Callable[[str], str], fault: str, behind: list[Any], *, streamed: bool
-) -> None:
-    fallback = [ScriptedModel([one], name="behind", repeat=True) for one in behind]
-    client = blocking(url(fault), fallback=fallback)
+def holds_on(client: openai.OpenAI, *, streamed: bool) -> bool:
+    """After a call of `client` that failed, something holds its prompt until the next collection."""
     prompt = Prompt("Where is my parcel?")
     alive = weakref.ref(prompt)
 
@@ -442,19 +436,30 @@ def test_a_failed_call_leaves_no_reference_cycle_that_holds_the_prompt(
         with contextlib.suppress(openai.APIError):
             ask: list[Any] = [{"role": "user", "content": text}]
             client.chat.completions.create(model=MODEL, messages=ask, stream=streamed)
-            raise AssertionError("it was answered")
 
     gc.collect()
     gc.disable()
     try:
         fail(prompt)
         del prompt
-        for model in fallback:
-            model.log.clear()
-        assert alive() is None
+        return alive() is not None
     finally:
         gc.enable()
-        client.close()
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("fault", ["status:500", "html-200", "connect-refused"])
+@pytest.mark.parametrize("behind", [False, True], ids=["alone", "with-a-fallback"])
+def test_a_failed_call_leaves_no_reference_cycle_that_holds_the_prompt(
+    url: Callable[[str], str], fault: str, *, behind: bool, streamed: bool
+) -> None:
+    def failing(request: str) -> str:  # keeps nothing of what it is asked
+        raise ConnectionError(f"{len(request)} characters")
+
+    if fault == "connect-refused" and holds_on(unwrapped(url(fault), max_retries=0), streamed=streamed):
+        pytest.skip("the SDK itself holds it on this version of Python")
+    client = blocking(url(fault), fallback=[failing] if behind else [])
+    assert not holds_on(client, streamed=streamed)
 
 
 @pytest.mark.parametrize("deadline", [None, 30.0])
