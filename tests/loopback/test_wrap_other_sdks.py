@@ -27,6 +27,11 @@ from resilient_ai.messages import Outcome, ToolCall
 from resilient_ai.testing import FaultServer, ScriptedModel, ok
 from resilient_ai.testing.fault_server.dialects import DialectName
 
+pytestmark = pytest.mark.filterwarnings(
+    # mistralai imports jsonpath at its first call, which asks the standard library for names that Python 3.14 drops.
+    r"ignore:ast\.\w+ is deprecated:DeprecationWarning"
+)
+
 ASK: list[Any] = [{"role": "user", "content": "Where is my parcel?"}]
 QUICK = Retry(attempts=2, base=0.01, cap=0.02)
 """Quick retries: what is looked at here is who is asked, not when."""
