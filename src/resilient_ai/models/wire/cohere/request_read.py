@@ -15,12 +15,12 @@ from resilient_ai.messages import (
     Request,
     Role,
     Text,
-    Tool,
     ToolCall,
     ToolResult,
 )
 from resilient_ai.models.wire import Malformed
 from resilient_ai.models.wire.cohere.names import FORMAT, THINKING, TOOL_PLAN
+from resilient_ai.models.wire.functions import functions_among
 from resilient_ai.models.wire.images import image_of_url
 from resilient_ai.models.wire.jsonbody import encode
 from resilient_ai.models.wire.shape import (
@@ -76,7 +76,7 @@ def decode_request(body: Mapping[str, JSON]) -> Request:
         if name in extra and not extra[name]:
             del extra[name]  # an empty list and false ask for nothing
     strict = boolean(body.get("strict_tools"), "strict_tools") or None
-    tools, foreign = _tools(body.get("tools"), strict=strict)
+    tools, foreign = functions_among(body.get("tools"), strict=strict)
     if foreign:
         extra["tools"] = foreign
     choice = body.get("tool_choice")
@@ -180,26 +180,6 @@ def _text_in(block: Mapping[str, JSON], where: str) -> str | None:
         data = mapping(block.get("document"), f"{where}.content.document").get("data")
         return data if isinstance(data, str) else encode(data).decode()
     return None
-
-
-def _tools(value: JSON, *, strict: bool | None) -> tuple[tuple[Tool, ...], list[JSON]]:
-    """The functions, and what else stands among them, as it is."""
-    functions: list[Tool] = []
-    foreign: list[JSON] = []
-    for tool in items(value, "tools"):
-        function = tool.get("function")
-        if not isinstance(function, Mapping):
-            foreign.append(tool)
-            continue
-        functions.append(
-            Tool(
-                name=string(function.get("name"), "tools.function.name"),
-                description=optional_string(function.get("description"), "tools.function.description"),
-                parameters=mapping(function.get("parameters"), "tools.function.parameters"),
-                strict=strict,
-            )
-        )
-    return tuple(functions), foreign
 
 
 def _stop(value: JSON) -> tuple[str, ...]:

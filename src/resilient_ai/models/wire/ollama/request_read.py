@@ -19,15 +19,15 @@ from resilient_ai.messages import (
     Request,
     Role,
     Text,
-    Tool,
     ToolCall,
     ToolResult,
 )
 from resilient_ai.models.wire import Malformed
 from resilient_ai.models.wire.arguments import text_of
+from resilient_ai.models.wire.functions import functions_among
 from resilient_ai.models.wire.ollama.names import FORMAT, THINKING
 from resilient_ai.models.wire.pairing import CallPairing
-from resilient_ai.models.wire.shape import integer, items, mapping, number, optional_string, present, string
+from resilient_ai.models.wire.shape import integer, items, mapping, number, present, string
 
 _ROLES: Final[Mapping[str, Role]] = {
     "system": "system",
@@ -62,7 +62,7 @@ def decode_request(body: Mapping[str, JSON]) -> Request:
     extra = {**present(body, _READ_FIELDS | _TRANSPORT), **present(options, _READ_OPTIONS)}
     if extra.get("think") is False:
         del extra["think"]  # what every other format does without being told
-    tools, foreign = _tools(body.get("tools"))
+    tools, foreign = functions_among(body.get("tools"))
     if foreign:
         extra["tools"] = foreign
     limit = integer(options.get("num_predict"), "num_predict")
@@ -126,25 +126,6 @@ def _parts(message: Mapping[str, JSON], where: str, pairing: CallPairing) -> Ite
 
 def _media_type(data: str) -> str:
     return next((kind for begin, kind in _MEDIA_TYPES.items() if data.startswith(begin)), "image/png")
-
-
-def _tools(value: JSON) -> tuple[tuple[Tool, ...], list[JSON]]:
-    """The functions, and what else stands among them, as it is."""
-    functions: list[Tool] = []
-    foreign: list[JSON] = []
-    for tool in items(value, "tools"):
-        function = tool.get("function")
-        if not isinstance(function, Mapping):
-            foreign.append(tool)
-            continue
-        functions.append(
-            Tool(
-                name=string(function.get("name"), "tools.function.name"),
-                description=optional_string(function.get("description"), "tools.function.description"),
-                parameters=mapping(function.get("parameters"), "tools.function.parameters"),
-            )
-        )
-    return tuple(functions), foreign
 
 
 def _stop(value: JSON) -> tuple[str, ...]:
