@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from resilient_ai.policies.limits import Limits
     from resilient_ai.policies.retry import Retry
     from resilient_ai.policies.spending import CostCap
+    from resilient_ai.policies.throttle import Throttle
     from resilient_ai.policies.timeouts import Timeouts
     from resilient_ai.privacy import Redactor, redact, redact_log
     from resilient_ai.runtime.stream import AsyncStream, Stream
@@ -112,6 +113,7 @@ _HOMES = {
     "policies.limits": ("Limits",),
     "policies.retry": ("Retry",),
     "policies.spending": ("CostCap",),
+    "policies.throttle": ("Throttle",),
     "policies.timeouts": ("Timeouts",),
     "privacy": ("Redactor", "redact", "redact_log"),
     "runtime.stream": ("AsyncStream", "Stream"),
@@ -157,6 +159,7 @@ __all__ = [
     "Stream",
     "StreamInterrupted",
     "Text",
+    "Throttle",
     "Timeouts",
     "Tool",
     "ToolCall",

@@ -195,7 +195,7 @@ class CircuitOpen(CallError):
 
 @final
 class Overloaded(CallError):
-    """Shed here, before anything was sent: too many calls are in flight or waiting in this process."""
+    """Shed here, before anything was sent: too many calls are in flight or waiting in this process, or their models have no room for more."""
 
     kind = FailureKind.LOCAL
 

@@ -26,6 +26,7 @@ class ModelHealth:
         p50: Median seconds of its answers, or None while too few are known.
         p95: 95th percentile of the same.
         local: It runs on this device.
+        throttled: Share of the requests for it that its throttle rejects now, 0 without one.
     """
 
     model: str
@@ -36,6 +37,7 @@ class ModelHealth:
     p50: float | None
     p95: float | None
     local: bool
+    throttled: float = 0.0
 
 
 @final
@@ -81,6 +83,7 @@ def chain_health(plan: Plan, places: Concurrency, now: float) -> ChainHealth:
                 state.latency.p50,
                 state.latency.p95,
                 hop.traits.local,
+                0.0 if state.throttle is None else state.throttle.share(now),
             )
         )
     usable = [hop.state.breaker.peek(now) is None for hop in plan.hops]

@@ -320,7 +320,7 @@ class Attempt:
 @made_quickly
 @dataclass(frozen=True, slots=True)
 class Skip:
-    """A model of the chain that was not asked, and why (`circuit_open`, `no_time`, `context`, ...)."""
+    """A model of the chain that was not asked, and why (`circuit_open`, `throttled`, `no_time`, `context`, ...)."""
 
     model: str
     provider: str

@@ -24,6 +24,7 @@ from resilient_ai.policies.fallback import OnInterrupt, WhenAllOpen, actions, on
 from resilient_ai.policies.limits import Concurrency, Limits
 from resilient_ai.policies.retry import Retry
 from resilient_ai.policies.spending import CostCap
+from resilient_ai.policies.throttle import Throttle
 from resilient_ai.policies.timeouts import DEADLINE_SECONDS, Timeouts, check_deadline
 from resilient_ai.runtime import observers as watchers
 from resilient_ai.runtime.aio import AioDriver
@@ -68,6 +69,7 @@ class ResilientModel:
         breaker: When a failing model is left alone.
         budget: How many retries all callers of a model may spend together.
         limits: How much is sent at a time.
+        throttle: How much of what a model refuses for load is kept from it; None keeps back nothing.
         max_cost: What a call, and all calls of the chain in a window, may cost at most.
         privacy: What a model may be shown that is not cleared for a request's data class; it is skipped by default.
         on: What to do per failure kind instead of the default: `retry`, `next`, `raise` or `wait`.
@@ -112,6 +114,7 @@ class ResilientModel:
         breaker: Breaker = Breaker(),  # noqa: B008 - frozen
         budget: RetryBudget = RetryBudget(),  # noqa: B008 - frozen
         limits: Limits = Limits(),  # noqa: B008 - frozen
+        throttle: Throttle | None = None,
         max_cost: CostCap = CostCap(),  # noqa: B008 - frozen
         privacy: Privacy = Privacy(),  # noqa: B008 - frozen
         on: Mapping[str, str] | None = None,
@@ -128,8 +131,8 @@ class ResilientModel:
 
         check_arguments(
             {
-                "retry": retry, "timeouts": timeouts, "breaker": breaker, "budget": budget, "limits": limits, "max_cost": max_cost,
-                "privacy": privacy, "on": on, "checks": checks, "observers": observers, "classify": classify, "name": name,
+                "retry": retry, "timeouts": timeouts, "breaker": breaker, "budget": budget, "limits": limits, "throttle": throttle,
+                "max_cost": max_cost, "privacy": privacy, "on": on, "checks": checks, "observers": observers, "classify": classify, "name": name,
             }
         )  # fmt: skip
         check_deadline(deadline)
@@ -153,14 +156,16 @@ class ResilientModel:
             Hop(
                 index,
                 model,
-                model_state(model.key, f"{model.provider}:{model.name}", breaker, budget, limits, time),
+                model_state(
+                    model.key, f"{model.provider}:{model.name}", breaker, budget, limits, time, throttle
+                ),
                 clocks if clocks.attempt_was_chosen else clocks.capped(deadline),
             )
             for index, (model, clocks) in enumerate(zip(self._models, own, strict=True))
         )
         policy = digest(
             name, [hop.label for hop in hops], deadline, reserve, retry, own, breaker, budget, limits, sorted(remapped.items()),
-            on_interrupt, when_all_open, max_cost, privacy.pseudonymise,
+            on_interrupt, when_all_open, max_cost, privacy.pseudonymise, throttle,
         )  # fmt: skip
         spending = None
         if max_cost.per_window is not None:
@@ -169,7 +174,7 @@ class ResilientModel:
         self._plan = check(
             Plan(
                 name, hops, deadline, reserve, retry, timeouts, breaker, budget, limits, remapped, on_interrupt, when_all_open,
-                REASKS, policy, max_cost, spending,
+                REASKS, policy, max_cost, spending, throttle=throttle,
             )
         )  # fmt: skip
         self._privacy = privacy

@@ -24,6 +24,7 @@ from resilient_ai import (
     ResilientModel,
     Retry,
     RetryBudget,
+    Throttle,
     Timeouts,
 )
 from resilient_ai.core import events
@@ -133,6 +134,7 @@ def cases(draw: st.DrawFn) -> Case:
                 ]
             )
         ),
+        "throttle": draw(st.sampled_from([None, None, Throttle(min_requests=1), Throttle(k=1, most=1.0)])),
         "on": draw(
             st.dictionaries(
                 st.sampled_from(MAPPED), st.sampled_from(["retry", "next", "raise", "wait"]), max_size=3

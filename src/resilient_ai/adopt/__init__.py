@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from resilient_ai.policies.limits import Limits
     from resilient_ai.policies.retry import Retry
     from resilient_ai.policies.spending import CostCap
+    from resilient_ai.policies.throttle import Throttle
     from resilient_ai.policies.timeouts import Timeouts
 
 __all__ = ["Policy", "policy_of", "unwrap", "wrap"]
@@ -49,6 +50,7 @@ def wrap(
     breaker: Breaker | None = None,
     budget: RetryBudget | None = None,
     limits: Limits | None = None,
+    throttle: Throttle | None = None,
     reserve: float | None = None,
     on: Mapping[str, str] | None = None,
     when_all_open: WhenAllOpen | None = None,
@@ -81,6 +83,7 @@ def wrap(
         breaker: When the provider is left alone.
         budget: How many retries all callers of a model may spend together.
         limits: How much is sent at a time.
+        throttle: How much of what a model refuses for load is kept from it; None keeps back nothing.
         reserve: Seconds kept for each fallback while the ones before it are tried; None learns them.
         on: What to do per failure kind instead of the default: `retry`, `next`, `raise` or `wait`.
         when_all_open: What to do when every breaker is open.
@@ -115,6 +118,7 @@ def wrap(
         "breaker": breaker,
         "budget": budget,
         "limits": limits,
+        "throttle": throttle,
         "on": on,
         "when_all_open": when_all_open,
         "checks": checks,

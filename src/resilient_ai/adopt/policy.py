@@ -21,6 +21,7 @@ from resilient_ai.policies.fallback import WhenAllOpen, actions, one_of
 from resilient_ai.policies.limits import Concurrency, Limits
 from resilient_ai.policies.retry import Retry
 from resilient_ai.policies.spending import CostCap, Spending
+from resilient_ai.policies.throttle import Throttle
 from resilient_ai.policies.timeouts import Timeouts, check_deadline
 from resilient_ai.runtime import observers as watchers
 from resilient_ai.runtime.aio import AioDriver
@@ -64,6 +65,7 @@ class Settings:
     breaker: Breaker | None = None
     budget: RetryBudget = field(default_factory=RetryBudget)
     limits: Limits = field(default_factory=Limits)
+    throttle: Throttle | None = None
     on: Mapping[str, str] = field(default_factory=dict[str, str])
     when_all_open: WhenAllOpen = "last_resort"
     checks: tuple[OutputCheck, ...] = ()
@@ -255,6 +257,7 @@ class Policy:
                     given.budget,
                     given.limits,
                     given.clock,
+                    given.throttle,
                 ),
                 clocks if clocks.attempt_was_chosen else clocks.capped(deadline),
             )
@@ -263,13 +266,14 @@ class Policy:
         remapped = actions(given.on)
         policy = digest(
             given.name, [hop.label for hop in hops], deadline, given.reserve, retry, own, breaker, given.budget, given.limits,
-            sorted(remapped.items()), "raise", given.when_all_open, given.max_cost, given.privacy.pseudonymise,
+            sorted(remapped.items()), "raise", given.when_all_open, given.max_cost, given.privacy.pseudonymise, given.throttle,
         )  # fmt: skip
         plan = Plan(
             given.name, hops, deadline, given.reserve, retry, chosen, breaker, given.budget, given.limits, remapped, "raise",
             given.when_all_open, REASKS, policy, CostCap() if alone else given.max_cost, self._spending,
             # Nobody bounded how long a call may wait: then it waits for no hint but its own, as it did before it was wrapped.
             patient=given.deadline is not None,
+            throttle=given.throttle,
         )  # fmt: skip
         if plan.max_cost.active:
             self._check_cap(plan, named=named)

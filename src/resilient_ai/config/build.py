@@ -21,6 +21,7 @@ from resilient_ai.policies.fallback import OnInterrupt, WhenAllOpen
 from resilient_ai.policies.limits import Limits
 from resilient_ai.policies.retry import Retry
 from resilient_ai.policies.spending import CostCap
+from resilient_ai.policies.throttle import Throttle
 from resilient_ai.policies.timeouts import DEADLINE_SECONDS, Timeouts
 from resilient_ai.privacy.key_names import Secrecy, secrecy
 
@@ -46,6 +47,7 @@ class ChainPolicy:
     breaker: Breaker
     budget: RetryBudget
     limits: Limits
+    throttle: Throttle | None
     max_cost: CostCap
     privacy: Privacy
     on: Mapping[str, str]
@@ -81,6 +83,7 @@ def chain_policy(config: Config, chain: str | None = None) -> ChainPolicy:
         breaker=options(Breaker, "breaker"),
         budget=options(RetryBudget, "budget"),
         limits=options(Limits, "limits"),
+        throttle=options(Throttle, "throttle") if "throttle" in settings else None,
         max_cost=options(CostCap, "max_cost"),
         privacy=Privacy(tuple(config.tables.get("privacy", {}).get("pseudonymise", ()))),
         on=cast("Mapping[str, str]", settings.get("on", {})),

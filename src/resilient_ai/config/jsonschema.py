@@ -50,6 +50,7 @@ def _options() -> dict[str, Any]:
     from resilient_ai.policies.limits import Limits
     from resilient_ai.policies.retry import Retry
     from resilient_ai.policies.spending import CostCap
+    from resilient_ai.policies.throttle import Throttle
     from resilient_ai.policies.timeouts import Timeouts
 
     return {
@@ -59,6 +60,7 @@ def _options() -> dict[str, Any]:
         "MaxCostTable": CostCap,
         "PriceTable": Price,
         "RetryTable": Retry,
+        "ThrottleTable": Throttle,
         "TimeoutsTable": Timeouts,
     }
 

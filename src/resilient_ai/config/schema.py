@@ -252,6 +252,22 @@ class LimitsTable(TypedDict, total=False):
 
 
 @with_config(_STRICT)
+class ThrottleTable(TypedDict, total=False):
+    """How much of what a model refuses for load is kept from it; an empty table takes the defaults. Nothing is kept back without one."""
+
+    k: Annotated[float, Field(ge=1)]
+    """Requests let out for each one accepted. The nearer to 1, the less the model has to refuse."""
+    window: Duration
+    """Time over which requests and refusals are counted."""
+    min_requests: Count
+    """Requests the window must hold before any is rejected."""
+    most: Ratio
+    """Highest share that is rejected; the rest finds out when the model is back."""
+    enabled: bool
+    """False lets everything through."""
+
+
+@with_config(_STRICT)
 class MaxCostTable(TypedDict, total=False):
     """What may be spent. A model that would pass a bound is not asked; every model asked over the network needs a price then."""
 
@@ -287,6 +303,8 @@ class ChainTable(TypedDict, total=False):
     """How many retries all callers may spend together."""
     limits: LimitsTable
     """How many calls and attempts there may be at a time and a minute."""
+    throttle: ThrottleTable
+    """How much of what a model refuses for load is kept from it."""
     max_cost: MaxCostTable
     """What a call, and all calls of the chain in a window, may cost at most."""
     on: dict[KindName, Action]

@@ -158,7 +158,7 @@ class FallbackUsed:
 @made_quickly
 @dataclass(frozen=True, slots=True)
 class RetrySuppressed:
-    """A retry was allowed by the verdict and did not happen. `reason`: `budget | attempts | deadline | breaker | cost_cap`."""
+    """A retry was allowed by the verdict and did not happen. `reason`: `budget | attempts | deadline | breaker | throttle | cost_cap`."""
 
     call: int
     at: float

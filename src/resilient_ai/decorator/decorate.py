@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from resilient_ai.policies.fallback import OnInterrupt, WhenAllOpen
     from resilient_ai.policies.limits import Limits
     from resilient_ai.policies.retry import Retry
+    from resilient_ai.policies.throttle import Throttle
     from resilient_ai.policies.timeouts import Timeouts
 
 P = ParamSpec("P")
@@ -227,6 +228,7 @@ def resilient(
     breaker: Breaker | None = None,
     budget: RetryBudget | None = None,
     limits: Limits | None = None,
+    throttle: Throttle | None = None,
     on: Mapping[str, str] | None = None,
     on_interrupt: OnInterrupt | None = None,
     on_restart: Callable[[], object] | None = None,
@@ -254,6 +256,7 @@ def resilient(
     breaker: Breaker | None = None,
     budget: RetryBudget | None = None,
     limits: Limits | None = None,
+    throttle: Throttle | None = None,
     on: Mapping[str, str] | None = None,
     on_interrupt: OnInterrupt | None = None,
     on_restart: Callable[[], object] | None = None,
@@ -286,6 +289,7 @@ def resilient(
         breaker: As for `ResilientModel`.
         budget: As for `ResilientModel`.
         limits: As for `ResilientModel`.
+        throttle: As for `ResilientModel`.
         on: As for `ResilientModel`.
         on_interrupt: What to do when a generator breaks after its first item: `raise` or `restart`.
         on_restart: Called before a generator's items begin anew under `on_interrupt="restart"`, which needs it.
@@ -314,6 +318,7 @@ def resilient(
         "breaker": breaker,
         "budget": budget,
         "limits": limits,
+        "throttle": throttle,
         "on": on,
         "on_interrupt": on_interrupt,
         "when_all_open": when_all_open,

@@ -27,6 +27,7 @@ from resilient_ai.engine.steps import Ask, Done, Ended, Pause, Step
 from resilient_ai.errors import InvalidOutput
 from resilient_ai.messages import Outcome, Skip
 from resilient_ai.policies.retry import Strategies
+from resilient_ai.policies.throttle import REFUSED_FOR_LOAD
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,6 +77,7 @@ class Call:
         "_started",
         "_step",
         "_strategies",
+        "_throttled",
         "_tokens",
         "around",
         "committed",
@@ -139,6 +141,8 @@ class Call:
         self._last_resort = False
         self._asked = 0
         """The places of the models asked, a bit each."""
+        self._throttled = 0
+        """The places of the models passed over for the throttle, a bit each."""
         self._least_context = 0
         self._tokens: int | None = None
         self._slice = _NO_SLICE
@@ -270,7 +274,15 @@ class Call:
         typical = hop.state.latency.typical(now)
         if typical is not None and now + typical > latest and self._somebody_behind(hop, now):
             return Skip(hop.name, hop.provider, "no_time")
+        if hop.state.throttle is not None and self._kept_back(hop, now):
+            self._throttled |= 1 << hop.index
+            return Skip(hop.name, hop.provider, "throttled")
         return None
+
+    def _kept_back(self, hop: Hop, now: float) -> bool:
+        """The throttle of `hop` rejects a request that nothing else forbids. Asked once for each; a last resort is never kept back."""
+        throttle = hop.state.throttle
+        return throttle is not None and not self._last_resort and not throttle.lets_out(now, self._chance)
 
     def _usable(self, hop: Hop, now: float) -> bool:
         """`hop` could be asked now, time aside."""
@@ -389,27 +401,27 @@ class Call:
         return self._enter(hop.index + 1, now, reason)
 
     def _run_dry(self, now: float, why: str | None) -> Step:
-        """No model is left. What now depends on why: open breakers have a policy of their own."""
+        """No model is left. What now depends on why: models that are well but held back, by a breaker or a throttle, have a policy of their own."""
         plan = self._plan
-        open_hops = [
+        held_back = [
             hop
             for hop in plan.hops
             if not self._asked >> hop.index & 1
             and self._misfit(hop) is None
-            and hop.state.breaker.peek(now) is not None
+            and (self._throttled >> hop.index & 1 or hop.state.breaker.peek(now) is not None)
         ]
-        if open_hops and self.until - now >= LEAST_ATTEMPT_SECONDS and not self._last_resort:
+        if held_back and self.until - now >= LEAST_ATTEMPT_SECONDS and not self._last_resort:
             if plan.when_all_open == "last_resort":
-                resort = next((hop for hop in open_hops if hop.traits.local), None)
+                resort = next((hop for hop in held_back if hop.traits.local), None)
                 # A chain of one remote model has nowhere to turn: asking it anyway would make its breaker pointless.
-                if resort is None and len(plan.hops) > 1 and open_hops[-1].index == len(plan.hops) - 1:
-                    resort = open_hops[-1]
+                if resort is None and len(plan.hops) > 1 and held_back[-1].index == len(plan.hops) - 1:
+                    resort = held_back[-1]
                 if resort is not None:
                     self._last_resort = True
                     return self._turn_to(resort, now, why)
             elif plan.when_all_open == "wait" and not self._asked:
-                soonest = min(hop.state.breaker.peek(now) or 0.0 for hop in open_hops)
-                if now + soonest < self.until:
+                soonest = min(hop.state.breaker.peek(now) or float("inf") for hop in held_back)
+                if now + soonest < self.until:  # a throttle tells no time to come back
                     self._hop = None
                     return self._pause(soonest, now, self.until)
         return Done(self._give_up(now))
@@ -455,7 +467,12 @@ class Call:
         if not self._affords(hop, now):
             self._books.suppressed(hop, "cost_cap", now)
             return False
-        return now + (hop.state.latency.typical(now) or LEAST_ATTEMPT_SECONDS) < self._slice_end(hop, now)
+        if now + (hop.state.latency.typical(now) or LEAST_ATTEMPT_SECONDS) >= self._slice_end(hop, now):
+            return False
+        if self._kept_back(hop, now):
+            self._books.suppressed(hop, "throttle", now)
+            return False
+        return True
 
     def _again(
         self, hop: Hop, error: Exception, verdict: Verdict, now: float, *, waits: bool, forced: bool
@@ -491,6 +508,9 @@ class Call:
             return None
         if not self._affords(hop, now):
             self._books.suppressed(hop, "cost_cap", now)
+            return None
+        if not waits and self._kept_back(hop, now):
+            self._books.suppressed(hop, "throttle", now)
             return None
         drawn = hop.state.budget.draw(verdict.kind, now)
         if drawn is None:
@@ -534,6 +554,8 @@ class Call:
         if verdict.kind is FailureKind.RATE_LIMITED and verdict.retry_after is not None:
             # No hint, however long, may lame a model for the life of the process.
             hop.state.pace.hold(now + min(verdict.retry_after, self._plan.breaker.open_for_max))
+        if hop.state.throttle is not None and verdict.kind in REFUSED_FOR_LOAD:
+            hop.state.throttle.refused(now)
 
     def _blame(self, hop: Hop, permit: Permit, now: float, verdict: Verdict, seconds: float) -> None:
         """Gives a permit back with what a failure says of the model's health."""

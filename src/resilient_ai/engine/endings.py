@@ -35,6 +35,7 @@ _SKIP_WORDS = {
     "no_time": "no time was left for it",
     "data_class": "it is not cleared for the request's data class",
     "context": "its context window cannot hold the request",
+    "throttled": "it refuses much of what it is asked, and the throttle kept this request from it",
     "cost_cap": "it would cost more than max_cost leaves",
 }
 
@@ -166,6 +167,11 @@ def _never_asked(plan: Plan, skips: tuple[Skip, ...]) -> CallError:
             kind=FailureKind.RATE_LIMITED,
             retry_after=soonest,
         )
+    if "throttled" in reasons:
+        return Overloaded(
+            f"chain {plan.name!r}: nothing was sent; {story}. Try again later, raise throttle.k, or add a model that has room.",
+            kind=FailureKind.OVERLOADED,
+        )
     if "cost_cap" in reasons:
         return BudgetExceeded(
             f"chain {plan.name!r}: nothing was sent; {story} (at most {plan.max_cost}). "
@@ -208,6 +214,8 @@ def _skipped(label: str, skip: Skip) -> CallError:
         return CircuitOpen(what, retry_after=skip.retry_after)
     if skip.reason == "rate_limited":
         return Overloaded(what, kind=FailureKind.RATE_LIMITED, retry_after=skip.retry_after)
+    if skip.reason == "throttled":
+        return Overloaded(what, kind=FailureKind.OVERLOADED)
     if skip.reason == "no_time":
         return DeadlineExceeded(what)
     if skip.reason == "cost_cap":

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from resilient_ai.policies.fallback import OnInterrupt, WhenAllOpen
     from resilient_ai.policies.limits import Limits
     from resilient_ai.policies.retry import Retry
+    from resilient_ai.policies.throttle import Throttle
     from resilient_ai.policies.timeouts import Timeouts
     from resilient_ai.state import ModelState
 
@@ -110,6 +111,7 @@ class Plan:
         digest: Short hash of the effective policy.
         max_cost: What may be spent.
         spending: What the chain has spent in the window of `max_cost`; None without one.
+        throttle: How much of what a model refuses for load is kept from it; None keeps back nothing.
         patient: A model that told an earlier call to wait is waited for where nobody else answers sooner; otherwise it is asked at once.
     """
 
@@ -130,6 +132,7 @@ class Plan:
     max_cost: CostCap = CostCap()  # noqa: RUF009 - frozen
     spending: Spending | None = None
     patient: bool = True
+    throttle: Throttle | None = None
 
     def worst_case(self, *, checked: bool = False) -> WorstCase:
         """The most a call of this plan may cost; `checked` counts the re-asks of validated output."""
@@ -168,6 +171,8 @@ class Plan:
             f"  breaker: {self._breaker_in_words()}; when all are open: {self.when_all_open}",
             f"  limits: {self._limits_in_words()}",
         ]
+        if self.throttle is not None and self.throttle.enabled:
+            lines.append(f"  throttle: {_throttle_in_words(self.throttle)}")
         if self.max_cost.active:
             lines.append(f"  cost: at most {self.max_cost}")
         if self.on:
@@ -222,6 +227,13 @@ class Plan:
             f"{limits.tokens_per_minute:g} tokens a minute" if limits.tokens_per_minute else "",
         ]
         return ", ".join(word for word in words if word) or "none"
+
+
+def _throttle_in_words(throttle: Throttle) -> str:
+    return (
+        f"{throttle.k:g} requests let out for each accepted one, at most {throttle.most:.0%} rejected, "
+        f"from {throttle.min_requests} requests in {throttle.window:g} s on"
+    )
 
 
 def check(plan: Plan) -> Plan:

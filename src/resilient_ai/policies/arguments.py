@@ -12,6 +12,7 @@ from resilient_ai.policies.exposure import Privacy
 from resilient_ai.policies.limits import Limits
 from resilient_ai.policies.retry import Retry
 from resilient_ai.policies.spending import CostCap
+from resilient_ai.policies.throttle import Throttle
 from resilient_ai.policies.timeouts import Timeouts
 
 _TAKEN: Final[Mapping[str, tuple[Any, str]]] = {
@@ -20,6 +21,7 @@ _TAKEN: Final[Mapping[str, tuple[Any, str]]] = {
     "breaker": (Breaker, "breaker=Breaker(enabled=False)"),
     "budget": (RetryBudget, "budget=RetryBudget(capacity=100)"),
     "limits": (Limits, "limits=Limits(concurrency=8)"),
+    "throttle": (Throttle, "throttle=Throttle(k=2)"),
     "max_cost": (CostCap, "max_cost=CostCap(per_call=0.05)"),
     "privacy": (Privacy, "privacy=Privacy(pseudonymise=('personal',))"),
     "on": (Mapping, "on={'server_error': 'next'}"),

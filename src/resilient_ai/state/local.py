@@ -16,26 +16,36 @@ from resilient_ai.policies.budget import BudgetState
 from resilient_ai.policies.latency import Latency
 from resilient_ai.policies.limits import Pace
 from resilient_ai.policies.spending import Spending
+from resilient_ai.policies.throttle import ThrottleState
 
 if TYPE_CHECKING:
     from resilient_ai.core.clock import Clock
     from resilient_ai.policies.breaker import Breaker
     from resilient_ai.policies.budget import RetryBudget
     from resilient_ai.policies.limits import Limits
+    from resilient_ai.policies.throttle import Throttle
 
 
 @final
 class ModelState:
     """All shared state of one model. Each part guards itself."""
 
-    __slots__ = ("__weakref__", "breaker", "budget", "latency", "mirror", "pace")
+    __slots__ = ("__weakref__", "breaker", "budget", "latency", "mirror", "pace", "throttle")
 
-    def __init__(self, breaker: Breaker, budget: RetryBudget, limits: Limits, name: str) -> None:
+    def __init__(
+        self,
+        breaker: Breaker,
+        budget: RetryBudget,
+        limits: Limits,
+        name: str,
+        throttle: Throttle | None = None,
+    ) -> None:
         self.breaker = Gate(breaker)
         self.mirror = Mirror(breaker, name)
         self.budget = BudgetState(budget)
         self.pace = Pace(limits)
         self.latency = Latency()
+        self.throttle = None if throttle is None else ThrottleState(throttle)
         reset_in_child(self)
 
     def reset_lock(self) -> None:
@@ -44,6 +54,8 @@ class ModelState:
         self.mirror.reset_lock()
         self.budget.reset_lock()
         self.pace.reset_lock()
+        if self.throttle is not None:
+            self.throttle.reset_lock()
 
 
 _states: weakref.WeakValueDictionary[tuple[object, ...], ModelState] = weakref.WeakValueDictionary()
@@ -52,9 +64,17 @@ _lock: Final = ChildLock()
 
 
 def model_state(
-    key: str, name: str, breaker: Breaker, budget: RetryBudget, limits: Limits, clock: Clock
+    key: str,
+    name: str,
+    breaker: Breaker,
+    budget: RetryBudget,
+    limits: Limits,
+    clock: Clock,
+    throttle: Throttle | None = None,
 ) -> ModelState:
     """The state of the model `key` under these options on this clock; the same object for the same arguments."""
+    if throttle is not None and not throttle.enabled:
+        throttle = None
     rates = (limits.requests_per_minute, limits.tokens_per_minute)
     # Listeners and storages are compared by identity: most have no equality.
     shape = (
@@ -62,11 +82,11 @@ def model_state(
         tuple(map(id, breaker.listeners)),
         id(breaker.storage),
     )
-    place = (id(clock), key, shape, budget, rates)
+    place = (id(clock), key, shape, budget, rates, throttle)
     with _lock:
         state = _states.get(place)
         if state is None:
-            state = _states[place] = ModelState(breaker, budget, limits, name)
+            state = _states[place] = ModelState(breaker, budget, limits, name, throttle)
         return state
 
 

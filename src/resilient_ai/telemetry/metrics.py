@@ -126,6 +126,7 @@ class _Instruments:
         self.fallbacks = _counter(meter, names.METRIC_FALLBACKS)
         self.transitions = _counter(meter, names.METRIC_BREAKER_TRANSITIONS)
         self.rejections = _counter(meter, names.METRIC_BREAKER_REJECTIONS)
+        self.throttled = _counter(meter, names.METRIC_THROTTLE_REJECTIONS)
         self.validations = _counter(meter, names.METRIC_VALIDATIONS)
         self.alerts = _counter(meter, names.METRIC_ALERTS)
         self.cost = _counter(meter, names.METRIC_COST)
@@ -256,6 +257,8 @@ class Metrics:
             case events.ModelSkipped():
                 if event.skip.reason == "circuit_open":
                     self._to.rejections.add(1, self._who(event.skip.provider, event.skip.model))
+                elif event.skip.reason == "throttled":
+                    self._to.throttled.add(1, self._who(event.skip.provider, event.skip.model))
             case events.FallbackUsed():
                 labels: Labels = {
                     names.FALLBACK_FROM: self._model(event.source),
@@ -265,6 +268,8 @@ class Metrics:
                 self._to.fallbacks.add(1, labels)
             case events.RetrySuppressed():
                 labels = self._who(event.provider, event.model)
+                if event.reason == "throttle":
+                    self._to.throttled.add(1, labels.copy())
                 labels[names.REASON] = self._reason(event.reason)
                 self._to.retry_suppressed.add(1, labels)
             case events.OutputChecked():

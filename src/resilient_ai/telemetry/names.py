@@ -108,6 +108,7 @@ METRIC_FALLBACKS: Final = "resilient_ai.fallbacks"
 METRIC_BREAKER_STATE: Final = "resilient_ai.circuit_breaker.state"
 METRIC_BREAKER_TRANSITIONS: Final = "resilient_ai.circuit_breaker.transitions"
 METRIC_BREAKER_REJECTIONS: Final = "resilient_ai.circuit_breaker.rejections"
+METRIC_THROTTLE_REJECTIONS: Final = "resilient_ai.throttle.rejections"
 METRIC_ACTIVE: Final = "resilient_ai.requests.active"
 METRIC_VALIDATIONS: Final = "resilient_ai.validations"
 METRIC_ALERTS: Final = "resilient_ai.alerts"
@@ -381,6 +382,13 @@ METRICS: Final = (
         "{rejection}",
         (PROVIDER_NAME, REQUEST_MODEL),
         "Models passed over because their breaker was open.",
+    ),
+    MetricRow(
+        METRIC_THROTTLE_REJECTIONS,
+        "counter",
+        "{rejection}",
+        (PROVIDER_NAME, REQUEST_MODEL),
+        "Requests that the throttle kept from a model: first ones, retries, and others.",
     ),
     MetricRow(METRIC_ACTIVE, "up-down counter", "{request}", (CHAIN,), "Calls in flight."),
     MetricRow(

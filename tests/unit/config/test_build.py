@@ -17,6 +17,7 @@ from resilient_ai.policies.exposure import Privacy
 from resilient_ai.policies.limits import Limits
 from resilient_ai.policies.retry import Retry
 from resilient_ai.policies.spending import CostCap
+from resilient_ai.policies.throttle import Throttle
 from resilient_ai.policies.timeouts import Timeouts
 
 PLANTED = "sk-planted-7c1f0e9d2b"
@@ -45,6 +46,7 @@ timeouts = { attempt = "12s" }
 breaker = { window = "60s" }
 budget = { capacity = 100 }
 limits = { concurrency = 4 }
+throttle = { k = 1.5, window = "1m" }
 max_cost = { per_call = "0.05", per_window = 20, window = "1h", currency = "EUR" }
 on = { content_filtered = "next" }
 on_interrupt = "restart"
@@ -75,6 +77,7 @@ def test_a_chain_of_the_file_is_built_with_every_setting_it_has(path: Path) -> N
     assert plan.breaker == Breaker(window=60)
     assert plan.budget == RetryBudget(capacity=100)
     assert plan.limits == Limits(concurrency=4)
+    assert plan.throttle == Throttle(k=1.5, window=60.0)
     assert plan.max_cost == CostCap(per_call=0.05, per_window=20.0, window=3600.0, currency="EUR")
     assert chain_policy(load_config(path), "support").privacy == Privacy(pseudonymise=("personal",))
     assert dict(plan.on) == {"content_filtered": "next"}

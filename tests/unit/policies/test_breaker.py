@@ -10,7 +10,7 @@ import pytest
 
 from resilient_ai import ConfigError, ResilientModel, Retry
 from resilient_ai.policies.breaker import Breaker, Gate, Permit
-from resilient_ai.policies.breaker.window import Window
+from resilient_ai.policies.window import Window
 from resilient_ai.testing import ManualClock, ScriptedModel, SteadyRandom, error, ok
 
 CHANCE = SteadyRandom(0.5)

@@ -50,6 +50,7 @@ def test_the_names_of_metrics_their_units_and_labels_are_pinned() -> None:
             f"{who} resilient_ai.circuit_breaker.from resilient_ai.circuit_breaker.to",
         ),
         "resilient_ai.circuit_breaker.rejections": ("counter", "{rejection}", who),
+        "resilient_ai.throttle.rejections": ("counter", "{rejection}", who),
         "resilient_ai.requests.active": ("up-down counter", "{request}", "resilient_ai.chain"),
         "resilient_ai.validations": (
             "counter",

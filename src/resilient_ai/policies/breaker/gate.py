@@ -15,7 +15,7 @@ from resilient_ai.core.clock import Random
 from resilient_ai.core.events import BreakerStateName
 from resilient_ai.core.failure import Health
 from resilient_ai.policies.breaker.options import Breaker
-from resilient_ai.policies.breaker.window import Window
+from resilient_ai.policies.window import Window
 
 PROBE_LEASE_SECONDS: Final = 120.0
 """A probe that has not come back after twice the longest attempt is taken for lost."""

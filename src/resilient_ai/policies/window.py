@@ -10,7 +10,7 @@ SLICES: Final = 10
 
 @final
 class Window:
-    """A sliding time window of two counts. Not thread safe: the gate's lock guards it."""
+    """A sliding time window of two counts. Not thread safe: the lock of its owner guards it."""
 
     __slots__ = ("_bad", "_current", "_good", "_slice_seconds")
 
@@ -27,6 +27,17 @@ class Window:
             self._turn_to(number)
         counts = self._good if good else self._bad
         counts[self._current % SLICES] += 1
+
+    def turn_bad(self, now: float) -> None:
+        """One of the attempts counted as good, the latest, was bad after all; one that has left the window is counted as a bad one now."""
+        self.counts(now)
+        for number in range(self._current, self._current - SLICES, -1):
+            slot = number % SLICES
+            if self._good[slot]:
+                self._good[slot] -= 1
+                self._bad[slot] += 1
+                return
+        self.add(now, good=False)
 
     def counts(self, now: float) -> tuple[int, int]:
         """Good and bad attempts of the window that ends at `now`."""
