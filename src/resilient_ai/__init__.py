@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from resilient_ai.core.deadline import remaining_seconds
     from resilient_ai.core.explain import explain_failure
     from resilient_ai.core.failure import FailureKind, Verdict
-    from resilient_ai.decorator import resilient, resilient_options
+    from resilient_ai.decorator import resilient
     from resilient_ai.errors import (
         AllModelsFailed,
         BudgetExceeded,
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
         Usage,
     )
     from resilient_ai.model import ResilientModel
+    from resilient_ai.options import resilient_options
     from resilient_ai.policies.breaker import Breaker
     from resilient_ai.policies.budget import RetryBudget
     from resilient_ai.policies.exposure import Privacy
@@ -71,7 +72,7 @@ _HOMES = {
     "core.deadline": ("remaining_seconds",),
     "core.explain": ("explain_failure",),
     "core.failure": ("FailureKind", "Verdict"),
-    "decorator": ("resilient", "resilient_options"),
+    "decorator": ("resilient",),
     "errors": (
         "AllModelsFailed",
         "BudgetExceeded",
@@ -106,6 +107,7 @@ _HOMES = {
         "Usage",
     ),
     "model": ("ResilientModel",),
+    "options": ("resilient_options",),
     "telemetry": ("observe",),
     "policies.breaker": ("Breaker",),
     "policies.budget": ("RetryBudget",),

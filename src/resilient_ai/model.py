@@ -16,6 +16,7 @@ from resilient_ai.engine.plan import REASKS, Hop, Plan, check, digest
 from resilient_ai.errors import ConfigError
 from resilient_ai.judging import ClassifyHook, judged
 from resilient_ai.messages import JSON, DataClassName, Reply, Request, Tool
+from resilient_ai.options import options_here
 from resilient_ai.policies.arguments import check_arguments
 from resilient_ai.policies.breaker import Breaker
 from resilient_ai.policies.budget import RetryBudget
@@ -44,7 +45,10 @@ if TYPE_CHECKING:
     from resilient_ai.core.events import Observer
     from resilient_ai.core.model import Model
     from resilient_ai.health import ChainHealth
+    from resilient_ai.options import Options
     from resilient_ai.output import Expectation, OutputCheck
+    from resilient_ai.runtime.driver import Driver
+    from resilient_ai.runtime.orchestrate import Check
 
 T = TypeVar("T")
 
@@ -260,7 +264,7 @@ class ResilientModel:
         Args:
             messages: What is asked.
             output_type: A type the answer must fit; `reply.output` then holds it, validated.
-            deadline: Seconds this call may take, instead of the chain's.
+            deadline: Seconds this call may take, instead of the chain's; a block of `resilient_options` around it may leave it less.
             data_class: How sensitive the content is; models not cleared for it are skipped, or asked as `privacy` says.
             tools: Functions the model may ask to have called.
             parameters: Fields of `Request` (`max_tokens`, `temperature`, ...), and any others of the provider's own.
@@ -269,11 +273,11 @@ class ResilientModel:
             InvalidRequest: The request cannot be sent to anybody.
             CallError: No usable answer; see `resilient_ai.errors`. A chain of one model raises the model's own exception.
         """
-        expectation = self._expect(output_type)
-        request = self._request(messages, expectation, data_class, tools, parameters)
-        call = self._call(request, deadline, self._blocking.clock, "chat")
-        check = None if expectation is None else expectation.check
-        return drive(run(call, self._blocking, self._places, self._judge, check))
+        driver = self._blocking
+        call, check = self._begun(
+            messages, output_type, deadline, data_class, tools, parameters, driver, "chat"
+        )
+        return drive(run(call, driver, self._places, self._judge, check))
 
     async def agenerate(
         self,
@@ -289,11 +293,11 @@ class ResilientModel:
 
         Arguments and errors as for `generate`.
         """
-        expectation = self._expect(output_type)
-        request = self._request(messages, expectation, data_class, tools, parameters)
-        call = self._call(request, deadline, self._aio.clock, "chat")
-        check = None if expectation is None else expectation.check
-        return await run(call, self._aio, self._places, self._judge, check)
+        driver = self._aio
+        call, check = self._begun(
+            messages, output_type, deadline, data_class, tools, parameters, driver, "chat"
+        )
+        return await run(call, driver, self._places, self._judge, check)
 
     def stream(
         self,
@@ -314,7 +318,7 @@ class ResilientModel:
             ConfigError: `on_interrupt="continue"` together with tools or `output_type`.
         """
         return Stream(
-            self._session(messages, output_type, deadline, data_class, tools, parameters, blocking=True)
+            self._session(messages, output_type, deadline, data_class, tools, parameters, self._blocking)
         )
 
     def astream(
@@ -329,7 +333,7 @@ class ResilientModel:
     ) -> AsyncStream:
         """The answer as it comes, asynchronous. Arguments and errors as for `stream`."""
         return AsyncStream(
-            self._session(messages, output_type, deadline, data_class, tools, parameters, blocking=False)
+            self._session(messages, output_type, deadline, data_class, tools, parameters, self._aio)
         )
 
     # --- the chain itself ---------------------------------------------------------------------------------------------
@@ -410,8 +414,7 @@ class ResilientModel:
         data_class: DataClassName | None,
         tools: Sequence[Tool | Mapping[str, JSON]],
         parameters: dict[str, object],
-        *,
-        blocking: bool,
+        driver: Driver,
     ) -> Session:
         if self._plan.on_interrupt == "continue" and (output_type is not None or tools):
             raise ConfigError(
@@ -419,15 +422,34 @@ class ResilientModel:
                 "Use 'restart' or 'raise'.",
                 key="on_interrupt",
             )
-        expectation = self._expect(output_type)
-        request = self._request(messages, expectation, data_class, tools, parameters)
-        driver = self._blocking if blocking else self._aio
-        call = self._call(request, deadline, driver.clock, "stream")
-        check = None if expectation is None else expectation.check
+        call, check = self._begun(
+            messages, output_type, deadline, data_class, tools, parameters, driver, "stream"
+        )
         return Session(call, driver, self._places, self._judge, check, self._plan.on_interrupt)
 
-    def _expect(self, output_type: object | None) -> Expectation | None:
-        return self._expectation if output_type is None else self._expectation_for(output_type)
+    def _begun(
+        self,
+        messages: Messages,
+        output_type: type[T] | None,
+        deadline: float | None,
+        data_class: DataClassName | None,
+        tools: Sequence[Tool | Mapping[str, JSON]],
+        parameters: dict[str, object],
+        driver: Driver,
+        operation: Literal["chat", "stream"],
+    ) -> tuple[Call, Check | None]:
+        """A call that begins now, and what its answer is held to.
+
+        What the call itself says goes before what the blocks around it ask, and that before what this copy was made with.
+        """
+        expectation = self._expectation if output_type is None else self._expectation_for(output_type)
+        options = options_here()
+        if options is not None and data_class is None:
+            own = messages.data_class if isinstance(messages, Request) else None
+            data_class = own or options.data_class
+        request = self._request(messages, expectation, data_class, tools, parameters)
+        call = self._call(request, deadline, options, driver.clock, operation)
+        return call, None if expectation is None else expectation.check
 
     def _expectation_for(self, output_type: object | None) -> Expectation | None:
         objects_to = _OBJECTIONS.intersection(self._plan.on)
@@ -438,13 +460,20 @@ class ResilientModel:
         return expectation(output_type, self._checks, objects_to)
 
     def _call(
-        self, request: Request, deadline: float | None, clock: Clock, operation: Literal["chat", "stream"]
+        self,
+        request: Request,
+        deadline: float | None,
+        options: Options | None,
+        clock: Clock,
+        operation: Literal["chat", "stream"],
     ) -> Call:
         if deadline is None:
             seconds = cast("float", self._options.get("deadline", self._plan.deadline))
         else:
             check_deadline(deadline)
             seconds = deadline
+        if options is not None:
+            seconds = options.tightened(seconds)
         watching = watchers.current() + self._observers
         now = clock.now()
         plan = self._plan
@@ -476,7 +505,8 @@ class ResilientModel:
                 key: value for key, value in self._options.items() if key not in ("deadline", "data_class")
             }
             parameters = {**defaults, **parameters}
-            data_class = data_class or cast("DataClassName | None", self._options.get("data_class"))
+            if data_class is None and not (isinstance(messages, Request) and messages.data_class):
+                data_class = cast("DataClassName | None", self._options.get("data_class"))
         schema = None if expectation is None else expectation.schema
         return request_of(messages, tools, parameters, data_class, schema)
 

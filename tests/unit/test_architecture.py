@@ -22,7 +22,7 @@ LAYERS: list[set[str]] = [
     {"runtime"},
     {"privacy"},
     {"models", "telemetry", "testing"},
-    {"history", "health", "output", "asking", "judging"},
+    {"history", "health", "output", "asking", "judging", "options"},
     {"model", "decorator", "adopt"},
     {"frameworks"},
     {"config", "operate"},

@@ -208,7 +208,7 @@ class Dispatch:
             Exception: What the library raises.
         """
         self._told = None
-        response = await self._transport.send(scope, timed=self._chain.timed, whole=not self._stream)
+        response = await self._transport.send(scope, timed=self._at.timed, whole=not self._stream)
         self._response = response
         scope.notes["status"] = response.status_code
         for name in ("x-request-id", "request-id", "x-amzn-requestid"):

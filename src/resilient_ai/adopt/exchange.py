@@ -32,7 +32,6 @@ class Exchange:
         at: How far the call has come.
         primary: The model the call names.
         codec: The wire format, or None for a call that passes through.
-        timed: The engine's own clocks bound the attempts.
         verified: A whole answer that is none of its format is a failure.
 
     Attributes:
@@ -53,7 +52,6 @@ class Exchange:
         "request",
         "sdk",
         "source",
-        "timed",
         "told",
         "verified",
     )
@@ -65,14 +63,12 @@ class Exchange:
         primary: Primary,
         codec: Codec | None,
         *,
-        timed: bool,
         verified: bool,
     ) -> None:
         self.sdk = sdk
         self.at = at
         self.primary = primary
         self.codec = codec
-        self.timed = timed
         self.verified = verified
         self.request: Any = None
         self.received: dict[str, Any] | None = None
@@ -93,7 +89,7 @@ class Exchange:
         sdk = self.sdk
         if sdk.blocking:
             return sdk.send(sdk.cast_to, options, stream=sdk.stream, stream_cls=sdk.stream_cls)
-        if not self.timed:
+        if not self.at.timed:
             return await sdk.send(sdk.cast_to, options, stream=sdk.stream, stream_cls=sdk.stream_cls)
         timer = asyncio.timeout(None)
         try:
@@ -180,7 +176,7 @@ class Exchange:
     def read(self, response: Any) -> None:
         """Reads the body of a blocking response in the time the attempt has."""
         scope = self.at.scope
-        if scope is not None and self.timed:
+        if scope is not None and self.at.timed:
             bound(response, scope.until, scope.clock)
         response.read()
 

@@ -78,9 +78,7 @@ class Passage:
         self._chain = chain
         self._sdk = sdk
         self._at = Progress(policy, chain, codec, body, watching, stream=sdk.stream, blocking=sdk.blocking)
-        self._exchange = Exchange(
-            sdk, self._at, primary, codec, timed=chain.timed, verified=policy.settings.verify_answers
-        )
+        self._exchange = Exchange(sdk, self._at, primary, codec, verified=policy.settings.verify_answers)
 
     def is_of(self, client: object) -> bool:
         """`client` makes this call."""
@@ -149,7 +147,7 @@ class Passage:
         if most is None:
             return NO_BOUND
         # One too many, which the hooks refuse: the loop would read the body of its last refusal without asking them, however long that took.
-        return most if self._at.driver.blocking and self._chain.timed else most - 1
+        return most if self._at.driver.blocking and self._at.timed else most - 1
 
     def _rescue(self) -> Rescue:
         return Rescue(self._exchange, self._policy, self._chain)
@@ -174,7 +172,7 @@ class Passage:
     @property
     def reads_by_itself(self) -> bool:
         """The body of the answer is read here and not by the SDK's send, so that its time can be bounded."""
-        return self._at.driver.blocking and self._chain.timed and self._exchange.codec is not None
+        return self._at.driver.blocking and self._at.timed and self._exchange.codec is not None
 
     def copied(self, options: Any) -> Any:
         """The SDK's own copy of the options of a run of its loop, the body in it turned into plain data."""
@@ -197,7 +195,7 @@ class Passage:
         self._exchange.request = request
         scope = self._begun()
         given = request.extensions.get("timeout")
-        if self._chain.timed and given is not None:
+        if self._at.timed and given is not None:
             limits = phases(given, scope, stream=self._sdk.stream)
             request.extensions["timeout"] = (
                 RemainingTime(limits, scope.until, scope.clock) if self._at.driver.blocking else limits
@@ -253,7 +251,7 @@ class Passage:
             self._at.fail(error if isinstance(error, Exception) else AttemptTimeout(), again=True)
         if not self._at.goes_on:
             raise LeftLoop
-        if self._policy.settings.retry is None and not self._chain.timed:
+        if self._policy.settings.retry is None and not self._at.timed:
             return own()  # neither a policy nor a clock of ours has a say in it
         step = self._at.step
         return max(0.0, step.until - self._at.driver.clock.now()) if isinstance(step, Pause) else 0.0

@@ -90,7 +90,7 @@ class Chain:
     plan: Plan
     check: Callable[[Reply], Reply] | None
     timed: bool = field(init=False)
-    """The engine's own clocks bound its attempts, not the client's alone."""
+    """The engine's own clocks bound its attempts, whoever calls, and not the client's alone."""
     reads: bool = field(init=False)
     """Requests are read even if nobody watches. With nobody behind the client only a rate or a cap of cost needs that, and it costs as
     much as all the bookkeeping."""

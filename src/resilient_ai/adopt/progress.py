@@ -14,6 +14,7 @@ from resilient_ai.engine.steps import Ask, Ended, Pause
 from resilient_ai.messages import Message, Request
 from resilient_ai.models.wire import WireError
 from resilient_ai.models.wire.portability import unportable, without_opaque
+from resilient_ai.options import options_here
 from resilient_ai.runtime import observers as watchers
 from resilient_ai.runtime.orchestrate import CANCELLED, closed, enter, failed, scope_of
 
@@ -53,10 +54,11 @@ class Progress:
         asks: Attempts made at the client's own provider.
         scope: What the attempt may use.
         over: The engine has nothing more to say.
+        timed: The engine's own clocks bound its attempts, not the client's alone: the policy's, or those of a call or a block around it.
     """
 
     __slots__ = (
-        "_armed", "_codec", "_placed", "_policy", "_timer", "_unread", "asked", "asks", "body", "call", "driver", "number", "over", "scope", "step",
+        "_armed", "_codec", "_placed", "_policy", "_timer", "_unread", "asked", "asks", "body", "call", "driver", "number", "over", "scope", "step", "timed",
     )  # fmt: skip
 
     def __init__(
@@ -80,15 +82,21 @@ class Progress:
         unread = not (watching or chain.reads)
         request, barred = (NOTHING_ASKED, None) if unread else _request(codec, body)
         self._unread = unread and codec is not None
-        if settings.data_class is not None:
-            request = replace(request, data_class=settings.data_class)
+        data_class, seconds = settings.data_class, chain.plan.deadline
+        options = options_here()
+        if options is not None:
+            data_class, seconds = options.data_class or data_class, options.tightened(seconds)
+        if data_class is not None:
+            request = replace(request, data_class=data_class)
         now = clock.now()
+        until = earliest(clock, now, seconds)
+        self.timed = chain.timed or until < now + chain.plan.deadline
         self.call = Call(
             _shown(chain.plan, request, settings.privacy),
             request,
             number=self.number,
             now=now,
-            until=earliest(clock, now, chain.plan.deadline),
+            until=until,
             chance=settings.chance,
             emit=partial(watchers.emit, watching) if watching else None,
             operation="stream" if stream else "chat",

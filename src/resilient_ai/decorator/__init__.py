@@ -6,6 +6,5 @@ telemetry as a `ResilientModel`. What the function takes and returns is left as 
 
 from resilient_ai.decorator.block import Block
 from resilient_ai.decorator.decorate import Guard, Resilience, ResilientFunction, resilient
-from resilient_ai.decorator.options import resilient_options
 
-__all__ = ["Block", "Guard", "Resilience", "ResilientFunction", "resilient", "resilient_options"]
+__all__ = ["Block", "Guard", "Resilience", "ResilientFunction", "resilient"]

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, final
 from resilient_ai.core.deadline import CURRENT_DEADLINE, AttemptTimeout
 from resilient_ai.core.fork import ChildLock
 from resilient_ai.core.model import Traits
-from resilient_ai.decorator.options import CURRENT, least
 from resilient_ai.engine.steps import Ask, Done, Ended, Pause, Step
 from resilient_ai.errors import ConfigError
 from resilient_ai.messages import Reply, Request
 from resilient_ai.model import ResilientModel
+from resilient_ai.options import options_here
 from resilient_ai.policies.retry import Retry
 from resilient_ai.runtime.aio import AioDriver
 from resilient_ai.runtime.blocking import BlockingDriver, drive
@@ -193,10 +193,7 @@ class BlockChain:
 
     def block(self, driver: Driver) -> Block:
         """A block that has not begun."""
-        options = CURRENT.get()
-        asked = None if options is None else options.deadline
-        deadline = None if asked is None else least(asked, self._model.plan.deadline)
-        call = self._model._call(Request(()), deadline, driver.clock, "chat")  # noqa: SLF001 - see __init__
+        call = self._model._call(Request(()), None, options_here(), driver.clock, "chat")  # noqa: SLF001 - see __init__
         return Block(self, call, driver)
 
     def enter(self) -> Block:

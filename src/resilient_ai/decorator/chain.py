@@ -11,7 +11,6 @@ from resilient_ai.core.fork import ChildLock
 from resilient_ai.decorator import text
 from resilient_ai.decorator.hops import FunctionHop
 from resilient_ai.decorator.invocation import Invocation
-from resilient_ai.decorator.options import CURRENT, least
 from resilient_ai.decorator.settings import Fallback, Settings, is_model
 from resilient_ai.errors import ConfigError
 from resilient_ai.history import outcome_of
@@ -126,7 +125,8 @@ class FunctionChain:
         self._text = not all(isinstance(hop, FunctionHop) for hop in hops)
         if self._text and settings.result is None:
             text.check_returns_text(self._function, streaming=self._streaming)
-        return ResilientModel(hops, **policies)
+        model = ResilientModel(hops, **policies)
+        return model if settings.data_class is None else model.with_options(data_class=settings.data_class)
 
     def _check(self, one: Fallback) -> None:
         """Refuses what could not answer in the colour of this function."""
@@ -147,21 +147,15 @@ class FunctionChain:
 
     # --- a call -------------------------------------------------------------------------------------------------------
 
-    def begin(self, made: Invocation) -> tuple[ResilientModel, Request, float | None]:
-        """The chain, what it is asked, and the seconds this call may take where a block around it says so.
+    def begin(self, made: Invocation) -> tuple[ResilientModel, Request]:
+        """The chain, and what it is asked.
 
         Raises:
             InvalidRequest: A text model stands in the chain, and the arguments hold no text for it.
         """
         model = self.model
-        settings = self._settings
-        messages = text.messages_of(made, settings.prompt, self._names) if self._text else ()
-        options = CURRENT.get()
-        if options is None:
-            return model, Request(messages, data_class=settings.data_class, payload=made), None
-        data_class = options.data_class or settings.data_class
-        deadline = None if options.deadline is None else least(options.deadline, model.plan.deadline)
-        return model, Request(messages, data_class=data_class, payload=made), deadline
+        messages = text.messages_of(made, self._settings.prompt, self._names) if self._text else ()
+        return model, Request(messages, payload=made)
 
     def returned(self, made: Invocation, reply: Reply) -> Any:
         """What the caller gets for `reply`."""

@@ -371,9 +371,9 @@ def _decorated(function: Any, settings: Settings) -> Any:
 def _blocking(chain: FunctionChain) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Any:
         made = Invocation(args, kwargs)
-        model, request, deadline = chain.begin(made)
+        model, request = chain.begin(made)
         try:
-            reply = model.generate(request, deadline=deadline)
+            reply = model.generate(request)
         except Stopped as error:
             chain.failed(made, error)
             raise stop_of(error) from None
@@ -390,9 +390,9 @@ def _blocking(chain: FunctionChain) -> Callable[..., Any]:
 def _awaited(chain: FunctionChain) -> Callable[..., Any]:
     async def call(*args: Any, **kwargs: Any) -> Any:
         made = Invocation(args, kwargs)
-        model, request, deadline = chain.begin(made)
+        model, request = chain.begin(made)
         try:
-            reply = await model.agenerate(request, deadline=deadline)
+            reply = await model.agenerate(request)
         except Exception as error:
             chain.failed(made, error)
             raise
@@ -406,8 +406,8 @@ def _awaited(chain: FunctionChain) -> Callable[..., Any]:
 def _generated(chain: FunctionChain) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         made = Invocation(args, kwargs)
-        model, request, deadline = chain.begin(made)
-        stream = model.stream(request, deadline=deadline)
+        model, request = chain.begin(made)
+        stream = model.stream(request)
         try:
             for chunk in stream:
                 for item in chain.yielded(chunk):
@@ -427,8 +427,8 @@ def _generated(chain: FunctionChain) -> Callable[..., Any]:
 def _generated_async(chain: FunctionChain) -> Callable[..., Any]:
     async def call(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         made = Invocation(args, kwargs)
-        model, request, deadline = chain.begin(made)
-        stream = model.astream(request, deadline=deadline)
+        model, request = chain.begin(made)
+        stream = model.astream(request)
         try:
             async for chunk in stream:
                 for item in chain.yielded(chunk):

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from resilient_ai.errors import ConfigError, InvalidRequest
 from resilient_ai.messages import OutputSchema
 from resilient_ai.model import ResilientModel
+from resilient_ai.options import options_here
 
 if TYPE_CHECKING:
-    from resilient_ai.messages import Chunk
+    from resilient_ai.messages import Chunk, DataClassName
 
 OUTCOME: Final = "outcome"
 """The key under which a framework's own metadata holds how the call went (`history.outcome_document`)."""
@@ -60,9 +61,17 @@ def arguments(
         InvalidRequest: `tool_choice` or `response_format` is of a form that nobody knows.
     """
     options: dict[str, Any] = {**own, **given}
+    if "data_class" in own and "data_class" not in given:
+        options["data_class"] = data_class_of(cast("DataClassName", own["data_class"]))
     if "tool_choice" in options:
         options["tool_choice"] = _tool_choice(options["tool_choice"])
     return _output_schema(options.pop("response_format", None)), options
+
+
+def data_class_of(own: DataClassName | None) -> DataClassName | None:
+    """How sensitive a call is that says nothing of it: what the blocks around it say, else what the framework's model was made with."""
+    options = options_here()
+    return own if options is None else options.data_class or own
 
 
 def _tool_choice(choice: object) -> str | None:

@@ -15,7 +15,7 @@ from pydantic_ai.models._tool_choice import (
 from pydantic_ai.profiles import ModelProfile
 
 from resilient_ai.errors import CallError
-from resilient_ai.frameworks.contract import usable
+from resilient_ai.frameworks.contract import data_class_of, usable
 from resilient_ai.frameworks.pydantic_ai.failures import failure_of
 from resilient_ai.frameworks.pydantic_ai.messages import messages_of
 from resilient_ai.frameworks.pydantic_ai.names import SYSTEM
@@ -164,7 +164,7 @@ class ResilientAgentModel(Model[Any]):
             stop=tuple(settings.get("stop_sequences") or ()),
             output_schema=_schema(parameters),
             reasoning_effort=_EFFORTS.get(parameters.thinking),
-            data_class=self.data_class,
+            data_class=data_class_of(self.data_class),
             extra=extra,
             extra_format=extra_format,
             **{name: settings[name] for name in _SETTINGS if name in settings},
