@@ -28,6 +28,7 @@ from resilient_ai import (
     Retry,
     Text,
     ToolCall,
+    Usage,
     outcome_of,
     unwrap,
     wrap,
@@ -271,16 +272,56 @@ def test_a_client_whose_keys_are_fetched_has_one_breaker_for_all_of_them(url: Ca
             client.chat.completions.create(model=MODEL, messages=ASK)
 
 
-def test_a_parser_that_refuses_a_fallback_raises_with_the_history(both: Callable[..., Both]) -> None:
-    from pydantic import ValidationError
+def parse(client: Any) -> Any:
+    return client.chat.completions.parse(model=MODEL, messages=ASK, response_format=Answer)
 
-    with pytest.raises(ValidationError) as caught:
-        both("status:503", fallback=[second("no object")]).run(
-            lambda client: client.chat.completions.parse(model=MODEL, messages=ASK, response_format=Answer)
-        )
+
+def test_the_next_fallback_is_asked_where_the_sdks_parser_refuses_an_answer(
+    both: Callable[..., Both],
+) -> None:
+    refused = ScriptedModel([ok("no object", usage=Usage(3, 4))], name="refused", repeat=True)
+    fitting = ScriptedModel([ok('{"place": "Bern"}')], name="fitting", repeat=True)
+    answer = both("status:503", fallback=[refused, fitting]).run(parse)
+    assert answer.choices[0].message.parsed == Answer(place="Bern")
+    outcome = outcome_of(answer)
+    assert outcome is not None
+    *_, drafted, taken = outcome.attempts
+    assert (drafted.model, drafted.kind, drafted.usage.output_tokens) == ("refused", "invalid_output", 4)
+    assert (taken.model, taken.kind) == ("fitting", None)
+
+
+def test_an_answer_of_the_provider_that_its_parser_refuses_is_billed(url: Callable[[str], str]) -> None:
+    fitting = ScriptedModel([ok('{"place": "Bern"}')], name="fitting", repeat=True)
+    outcome = outcome_of(parse(blocking(url("none"), fallback=[fitting])))
+    assert outcome is not None
+    refused, _ = outcome.attempts
+    assert (refused.kind, refused.usage.output_tokens) == ("invalid_output", 57)
+
+
+def test_what_the_provider_said_is_raised_where_the_parser_refuses_every_fallback(
+    both: Callable[..., Both],
+) -> None:
+    with pytest.raises(openai.InternalServerError) as caught:
+        both("status:503", fallback=[second("no object")]).run(parse)
     outcome = outcome_of(caught.value)
     assert outcome is not None
-    assert outcome.served_by == "second"
+    assert [attempt.kind for attempt in outcome.attempts][-1] == "invalid_output"
+    assert outcome.served_by is None
+
+
+def test_the_parsers_own_exception_is_raised_where_the_provider_was_not_even_asked(
+    both: Callable[..., Both],
+) -> None:
+    from pydantic import ValidationError
+
+    opens = both("status:401")  # a breaker, which the second client shares
+    with pytest.raises(openai.AuthenticationError):
+        opens.ask()
+    with pytest.raises(ValidationError) as caught:
+        both("status:401", fallback=[second("no object")]).run(parse)
+    outcome = outcome_of(caught.value)
+    assert outcome is not None
+    assert [attempt.model for attempt in outcome.attempts] == ["second"]
 
 
 def test_a_fallback_tells_who_it_is_in_the_headers_of_a_raw_response(both: Callable[..., Both]) -> None:
@@ -460,6 +501,31 @@ def test_a_failed_call_leaves_no_reference_cycle_that_holds_the_prompt(
         pytest.skip("the SDK itself holds it on this version of Python")
     client = blocking(url(fault), fallback=[failing] if behind else [])
     assert not holds_on(client, streamed=streamed)
+
+
+@pytest.mark.parametrize("fault", ["status:500", "none"])
+def test_an_answer_the_parser_refuses_leaves_no_reference_cycle(
+    url: Callable[[str], str], fault: str
+) -> None:
+    client = blocking(url(fault), fallback=[lambda _: "no object", lambda _: "nor this"])
+
+    def ask(prompt: Prompt) -> None:
+        with contextlib.suppress(Exception):
+            client.chat.completions.parse(
+                model=MODEL, messages=[{"role": "user", "content": prompt}], response_format=Answer
+            )
+
+    ask(Prompt("Where is my parcel?"))
+    prompt = Prompt("Where is my parcel?")
+    alive = weakref.ref(prompt)
+    gc.collect()
+    gc.disable()
+    try:
+        ask(prompt)
+        del prompt
+        assert alive() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("deadline", [None, 30.0])

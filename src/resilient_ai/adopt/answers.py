@@ -80,10 +80,9 @@ def unread(response: Any, *, blocking: bool) -> Any:
     return again
 
 
-def headers_of(reply: Reply, content_type: str, number: int) -> dict[str, str]:
-    """The headers of an answer somebody else gave. They tell who it was."""
+def headers_of(reply: Reply, content_type: str, number: int, *, attempts: int) -> dict[str, str]:
+    """The headers of an answer somebody else gave, after so many attempts, its own included. They tell who it was."""
     identity = reply.request_id or f"resilient-{number}"
-    attempts = 0 if reply.outcome is None else len(reply.outcome.attempts)
     return {
         "content-type": content_type,
         "x-request-id": identity,

@@ -130,8 +130,6 @@ def handed_over(
     if hop is None:
         return Delivery(session, source, None, final), {}, None
     encoder = codec.stream_encoder(model=hop.name, include_usage=wants_usage(codec, asked))
-    headers = headers_of(
-        Reply("", model=hop.name, provider=hop.provider), codec.stream_content_type, at.number
-    )
-    headers["x-resilient-attempts"] = str(at.call.attempts + 1)
+    answer = Reply("", model=hop.name, provider=hop.provider)
+    headers = headers_of(answer, codec.stream_content_type, at.number, attempts=at.call.attempts + 1)
     return Delivery(session, source, encoder, final), headers, None

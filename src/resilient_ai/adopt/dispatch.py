@@ -152,11 +152,11 @@ class Dispatch:
         note(reply.outcome)
         if self._at.on_primary or self._codec is None:
             return self._transport.given(self._response)
-        outcome = reply.outcome
+        call = self._at.call
         return self._transport.rendered(
             self._codec.encode_reply(reply, model=reply.model or "unnamed"),
-            headers_of(reply, "application/json", self._at.number),
-            0.0 if outcome is None else outcome.seconds,
+            headers_of(reply, "application/json", self._at.number, attempts=call.attempts),
+            self._at.driver.clock.now() - call.started,
         )
 
     async def _streamed(self, codec: Codec) -> Any:

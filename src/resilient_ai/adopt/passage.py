@@ -25,6 +25,7 @@ from resilient_ai.adopt.progress import Progress
 from resilient_ai.adopt.rescue import Rescue
 from resilient_ai.adopt.sdk import body_of, phases
 from resilient_ai.core.deadline import AttemptTimeout
+from resilient_ai.core.model import Refused
 from resilient_ai.engine.endings import attach
 from resilient_ai.engine.steps import Pause
 from resilient_ai.errors import CallError
@@ -289,7 +290,7 @@ class Passage:
             result = await self._sdk.made({**arguments, "response": response})
         except Exception as error:  # noqa: BLE001 - the SDK, or a parser it was given, refuses the answer
             self._exchange.told = error
-            self._at.fail(error)
+            self._at.fail(Refused(error, reply))
             return await self._rescue().result()
         remember(result, self._at.answered(reply))
         return result

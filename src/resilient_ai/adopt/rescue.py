@@ -11,6 +11,7 @@ from resilient_ai.adopt.answers import headers_of, response_of, streamed_respons
 from resilient_ai.adopt.delivery import handed_over
 from resilient_ai.adopt.sdk import RAW_HEADER, READ_BY_CALLER
 from resilient_ai.adopt.wire_faults import sdk_error
+from resilient_ai.core.model import Refused
 from resilient_ai.engine.endings import attach
 from resilient_ai.errors import AllModelsFailed
 from resilient_ai.history import outcome_of, remember
@@ -34,13 +35,15 @@ class Rescue:
         chain: The chain that begins with the model the call names.
     """
 
-    __slots__ = ("_at", "_chain", "_exchange", "_policy")
+    __slots__ = ("_at", "_chain", "_exchange", "_policy", "_result")
 
     def __init__(self, exchange: Exchange, policy: Policy, chain: Chain) -> None:
         self._exchange = exchange
         self._at = exchange.at
         self._policy = policy
         self._chain = chain
+        self._result: Any = None
+        """What the SDK made of the answer."""
 
     async def result(self) -> Any:
         """The SDK's result from whoever answers, beginning with what the state machine said last.
@@ -53,30 +56,39 @@ class Rescue:
         return await self._whole()
 
     async def _whole(self) -> Any:
-        at, exchange, policy = self._at, self._exchange, self._policy
+        at, policy = self._at, self._policy
         at.handed_over()
+        at.over = (
+            True  # what the SDK does from here on, but for attempts that are asked of it, is its own affair
+        )
         try:
-            try:
-                reply = await go_on(
-                    at.call, at.taken(), at.driver, policy.places, policy.judge, self._chain.check
-                )
-            finally:
-                at.over = True  # what the SDK does from here on is its own affair
+            reply = await go_on(
+                at.call, at.taken(), at.driver, policy.places, policy.judge, self._chain.check, self._made
+            )
         except Exception as error:  # noqa: BLE001 - raised again in the SDK's own class
             await self.fail(error)
+        result, self._result = self._result, None
+        remember(result, reply.outcome)
+        return result
+
+    async def _made(self, reply: Reply) -> None:
+        """Has the SDK make its own object of `reply`.
+
+        Raises:
+            Refused: It cannot, or a parser it was given cannot: then this was no answer, and the next in line is asked.
+        """
+        exchange = self._exchange
         arguments = await self._arguments()
-        if at.on_primary and exchange.received is not None:
+        if self._at.on_primary and exchange.received is not None:
             arguments["response"] = self.readable(exchange.response, reply)
         else:
             arguments["response"] = self._rendered(reply)
         try:
-            result = await exchange.sdk.made(arguments)
-        except Exception as error:  # a parser the SDK was given refuses the answer
-            if reply.outcome is not None:
-                attach(error, reply.outcome, note=True)
-            raise
-        remember(result, reply.outcome)
-        return result
+            self._result = await exchange.sdk.made(arguments)
+        except Exception as error:  # noqa: BLE001 - a parser may be the application's, and raise anything
+            if exchange.told is None:
+                exchange.told = error  # the provider said nothing that would go before it
+            raise Refused(error, reply) from None
 
     async def stream(self) -> Any:
         """The SDK's stream over whoever begins to answer.
@@ -122,12 +134,12 @@ class Rescue:
         codec = self._exchange.codec
         if codec is None:
             raise AssertionError("an answer of no format")
-        outcome = reply.outcome
+        at = self._at
         return response_of(
             self._exchange.request,
-            headers=headers_of(reply, "application/json", self._at.number),
+            headers=headers_of(reply, "application/json", at.number, attempts=at.call.attempts + 1),
             content=codec.encode_reply(reply, model=reply.model or "unnamed"),
-            seconds=0.0 if outcome is None else outcome.seconds,
+            seconds=at.driver.clock.now() - at.call.started,
         )
 
     def _delivered(self, session: Session) -> Any:

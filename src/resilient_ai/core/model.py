@@ -124,6 +124,21 @@ class CheckRaised(Exception):
         self.draft = draft
 
 
+@final
+class Refused(Exception):
+    """Whoever asked cannot take an answer: what it is handed to raised. The orchestrator puts `fault` in its place.
+
+    Attributes:
+        fault: What was raised.
+        draft: The answer, which is billed like one that was taken.
+    """
+
+    def __init__(self, fault: Exception, draft: Reply) -> None:
+        super().__init__("refused")
+        self.fault = fault
+        self.draft = draft
+
+
 class ChunkSource(Protocol):
     """An open stream of one attempt, before the engine has looked at it.
 

@@ -154,6 +154,11 @@ class Call:
         return self._hop
 
     @property
+    def started(self) -> float:
+        """The instant it began."""
+        return self._started
+
+    @property
     def attempts(self) -> int:
         """Attempts that have ended."""
         return len(self._books.attempts)

@@ -7,12 +7,12 @@ a place and a permit are given back on every ending, and whatever is not an `Exc
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from resilient_ai.core.deadline import CURRENT_DEADLINE, AttemptTimeout
 from resilient_ai.core.failure import FailureKind, Verdict, verdict_of
-from resilient_ai.core.model import CheckRaised, Scope
+from resilient_ai.core.model import CheckRaised, Refused, Scope
 from resilient_ai.engine.call import Call
 from resilient_ai.engine.endings import attach, bare
 from resilient_ai.engine.steps import Ask, Done, Ended, Pause, Step
@@ -37,6 +37,8 @@ Judge: TypeAlias = Callable[[Exception], Verdict]
 """Reads any exception."""
 Check: TypeAlias = "Callable[[Reply], Reply]"
 """Validates an answer: the answer, perhaps with `output` filled in, or an exception."""
+Hand: TypeAlias = "Callable[[Reply], Awaitable[None]]"
+"""Hands an answer to whoever asked. Raises `Refused` if they cannot take it."""
 
 _OTHER: Final = "_OTHER"
 CANCELLED: Final = verdict_of(FailureKind.CANCELLED)
@@ -60,7 +62,13 @@ async def run(call: Call, driver: Driver, places: Concurrency, judge: Judge, che
 
 
 async def go_on(
-    call: Call, step: Step | None, driver: Driver, places: Concurrency, judge: Judge, check: Check | None
+    call: Call,
+    step: Step | None,
+    driver: Driver,
+    places: Concurrency,
+    judge: Judge,
+    check: Check | None,
+    hand: Hand | None = None,
 ) -> Reply:
     """The answer of a call that has been announced and has a place, which is given back.
 
@@ -71,6 +79,7 @@ async def go_on(
         places: Where its place is.
         judge: Reads failures.
         check: Validates answers.
+        hand: Hands answers over, where they can be refused; an answer that is refused is a failed attempt.
 
     Raises:
         Exception: As for `run`.
@@ -83,7 +92,7 @@ async def go_on(
             step = call.begin(clock.now()) if step is None else step
             while True:
                 if type(step) is Ask:
-                    ended = await _attempt(step, driver, judge, check)
+                    ended = await _attempt(step, driver, judge, check, hand)
                     reply = ended.reply if ended.error is None else None
                     step = call.settle(ended, clock.now())
                 elif type(step) is Pause:
@@ -199,6 +208,9 @@ def failed(step: Ask, scope: Scope, error: Exception, judge: Judge) -> Ended:
     """How an attempt that raised ended."""
     if isinstance(error, CheckRaised):
         return _unchecked(error, scope)
+    if isinstance(error, Refused):
+        fault = error.fault
+        return Ended(reply=error.draft, error=fault, verdict=judge(fault), notes=scope.notes)
     if isinstance(error, AttemptTimeout):
         timeout = timed_out(step.hop, scope, error)
         timeout.__cause__ = error.__cause__
@@ -249,13 +261,15 @@ def _unanswered(step: Ask, scope: Scope, error: Exception, judge: Judge, *, chec
     return ended
 
 
-async def _attempt(step: Ask, driver: Driver, judge: Judge, check: Check | None) -> Ended:
+async def _attempt(step: Ask, driver: Driver, judge: Judge, check: Check | None, hand: Hand | None) -> Ended:
     scope = scope_of(step, driver)
     token = CURRENT_DEADLINE.set((driver.clock, step.until))
     try:
         reply = await driver.bounded(step.hop.model.answer(step.request, scope), step.until)
         if check is not None:
             reply = check(reply)
+        if hand is not None:
+            await hand(reply)
     except Exception as error:  # noqa: BLE001 - every failure of a model becomes exactly one verdict
         return _unanswered(step, scope, error, judge, checked=check is not None)
     finally:
