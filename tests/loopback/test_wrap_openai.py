@@ -34,6 +34,7 @@ from resilient_ai import (
     wrap,
 )
 from resilient_ai.adopt import policy_of
+from resilient_ai.models import canned
 from resilient_ai.testing import FaultServer, ScriptedModel, ok
 from resilient_ai.testing import error as failure
 
@@ -507,7 +508,7 @@ def test_a_failed_call_leaves_no_reference_cycle_that_holds_the_prompt(
 def test_an_answer_the_parser_refuses_leaves_no_reference_cycle(
     url: Callable[[str], str], fault: str
 ) -> None:
-    client = blocking(url(fault), fallback=[lambda _: "no object", lambda _: "nor this"])
+    client = blocking(url(fault), fallback=[canned("no object"), canned("nor this")])
 
     def ask(prompt: Prompt) -> None:
         with contextlib.suppress(Exception):
