@@ -115,7 +115,7 @@ def test_what_a_request_says_of_itself_goes_before_the_defaults_of_a_copy(colour
 def test_tasks_and_copied_contexts_inherit_the_options_and_a_bare_thread_does_as_python_is_told() -> None:
     clock = ManualClock()
 
-    def left(question: str) -> str:  # noqa: ARG001 - a function that answers takes one
+    def left(question: str) -> str:
         return str(remaining_seconds())
 
     chain = ResilientModel([left], deadline=10, clock=clock)

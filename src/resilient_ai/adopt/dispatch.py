@@ -42,6 +42,8 @@ class Transport(Protocol):
 
     blocking: bool
     """The colour."""
+    request: Any
+    """What the SDK sends."""
 
     async def send(self, scope: Scope, *, timed: bool, whole: bool) -> Any:
         """The response to one attempt. Read if it is an error, or if `whole`.
@@ -199,6 +201,10 @@ class Dispatch:
             raise
         self._source = ProviderStream(response, codec, self._primary, scope)
         return self._source
+
+    def sends(self, request: object) -> bool:
+        """See `Attempts`."""
+        return self._transport.request is request
 
     async def _sent(self, scope: Scope) -> Any:
         """The provider's response, if its status is good.

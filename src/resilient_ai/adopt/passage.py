@@ -163,6 +163,10 @@ class Passage:
         """See `Exchange.streamed`."""
         return await self._exchange.streamed(scope)
 
+    def sends(self, request: object) -> bool:
+        """See `Attempts`."""
+        return self._exchange.request is request
+
     # --- what the SDK's loop asks and tells ---------------------------------------------------------------------------
 
     @property

@@ -25,6 +25,10 @@ class Attempts(Protocol):
         """One attempt at a streamed answer."""
         ...
 
+    def sends(self, request: object) -> bool:
+        """`request`, of the SDK's HTTP library, is an attempt of this call."""
+        ...
+
 
 CURRENT: Final[ContextVar[weakref.ref[Attempts] | None]] = ContextVar(
     "resilient_ai.adopt.current", default=None

@@ -3,7 +3,7 @@
 These SDKs have no hooks, and most of them no retries. Their HTTP client does: whatever the SDK does ends in its `send`. So that client's class
 is replaced by a subclass made for it, and a fallback's answer is a response of the provider as the SDK expects it.
 
-An HTTP client that the application shares with others is followed by the policy wherever it is used.
+An HTTP client that the application shares with others follows the policy wherever it is used, but for calls that have one of their own.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from resilient_ai.adopt.dialects import codec_of, model_in, resource_of
 from resilient_ai.adopt.dispatch import Dispatch
 from resilient_ai.adopt.googles import keep_to_httpx
 from resilient_ai.adopt.held import http_clients, package_of
-from resilient_ai.adopt.primary import Primary
+from resilient_ai.adopt.primary import Primary, current
 from resilient_ai.adopt.visits import open_doors
 from resilient_ai.models.wire.jsonbody import decode_object, encode
 from resilient_ai.runtime.blocking import drive
@@ -113,13 +113,13 @@ def primary_of(sdk: Any, client: Any) -> Primary:
 
 def _send(base: Any, policy: Policy, provider: str, attempts: int, *, blocking: bool) -> Any:
     def send(self: Any, request: Any, **options: Any) -> Any:
-        if not _replayable(request):
+        if _is_driven(request) or not _replayable(request):
             return base.send(self, request, **options)
         transport = HttpTransport(base, self, request, options, blocking=True)
         return drive(_dispatched(policy, transport, provider, attempts).carry())
 
     async def asend(self: Any, request: Any, **options: Any) -> Any:
-        if not _replayable(request):
+        if _is_driven(request) or not _replayable(request):
             return await base.send(self, request, **options)
         transport = HttpTransport(base, self, request, options, blocking=False)
         return await _dispatched(policy, transport, provider, attempts).carry()
@@ -127,6 +127,12 @@ def _send(base: Any, policy: Policy, provider: str, attempts: int, *, blocking: 
     chosen = send if blocking else asend
     chosen.__name__ = "send"
     return chosen
+
+
+def _is_driven(request: Any) -> bool:
+    """A call that has a policy of its own sends `request`: of an SDK with hooks that shares its HTTP client with this one."""
+    call = current()
+    return call is not None and call.sends(request)
 
 
 def _replayable(request: Any) -> bool:
