@@ -1,7 +1,7 @@
 """A pytest plugin for the test suites of SDKs: every client they make is wrapped as soon as it is made.
 
-Used by sdk_suites.py. The environment names the SDK in WRAP_CLIENTS_OF, and in SUITE_REPORT the file that is told how each test ended;
-without the first nothing is wrapped.
+Used by sdk_suites.py. The environment names the SDK in SUITE_OF, and in SUITE_REPORT the file that is told how each test ended; without
+WRAP_CLIENTS nothing is wrapped.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ ENDED: dict[str, str] = {}
 
 def pytest_configure() -> None:
     """Patches the constructors of every client class the SDK exports."""
-    name = os.environ.get("WRAP_CLIENTS_OF")
-    if name is None:
+    if "WRAP_CLIENTS" not in os.environ:
         return
+    name = os.environ["SUITE_OF"]
     sdk = importlib.import_module(name)
     base = importlib.import_module(f"{name}._base_client")
     for kind in {value for value in list(vars(sdk).values()) if isinstance(value, type)}:
