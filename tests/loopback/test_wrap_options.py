@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import boto3
-import cohere
-import httpx
 import openai
 import pytest
-from botocore.config import Config
-from botocore.exceptions import ReadTimeoutError
 
+from adopted_clients import ASK, KINDS, Sdk
 from resilient_ai import Retry, outcome_of, resilient, resilient_options, wrap
 from resilient_ai.core.events import CallStarted
 from resilient_ai.core.model import Traits
 from resilient_ai.models import canned
 from resilient_ai.testing import Captured, FaultServer, ScriptedModel, ok
-from resilient_ai.testing.fault_server.dialects import DialectName
 
-ASK: list[Any] = [{"role": "user", "content": "Where is my parcel?"}]
 ONCE = Retry(attempts=1)
-boto: Any = boto3
 
 
 @pytest.fixture(scope="module")
@@ -38,96 +30,7 @@ def session(request: pytest.FixtureRequest) -> str:
     return re.sub(r"[^\w.-]", "-", request.node.name, flags=re.ASCII)
 
 
-class Sdk:
-    """One SDK in one colour: how it is made, asked for a whole answer and for a stream, and closed."""
-
-    dialect: DialectName = "openai"
-    late: type[Exception] = openai.APITimeoutError
-
-    def __init__(self, url: str, key: str) -> None:
-        self.client: Any = openai.OpenAI(api_key=key, base_url=url)
-
-    def ask(self) -> Any:
-        return self.client.chat.completions.create(model="gpt-5.2", messages=ASK)
-
-    def stream(self) -> Any:
-        stream = self.client.chat.completions.create(model="gpt-5.2", messages=ASK, stream=True)
-        list(stream)
-        return stream
-
-    def run(self, call: Callable[[], Any]) -> Any:
-        return call()
-
-    def close(self) -> None:
-        self.client.close()
-
-
-class AsyncSdk(Sdk):
-    def __init__(self, url: str, key: str) -> None:
-        self.client = openai.AsyncOpenAI(api_key=key, base_url=url)
-
-    async def stream(self) -> Any:
-        stream = await self.client.chat.completions.create(model="gpt-5.2", messages=ASK, stream=True)
-        async for _ in stream:
-            pass
-        return stream
-
-    def run(self, call: Callable[[], Any]) -> Any:
-        async def main() -> Any:
-            async with self.client:
-                return await call()
-
-        return asyncio.run(main())
-
-    def close(self) -> None:
-        """Closed in its loop."""
-
-
-class ByTransport(Sdk):
-    dialect = "cohere"
-    late = httpx.ReadTimeout
-
-    def __init__(self, url: str, key: str) -> None:
-        self.client = cohere.ClientV2(api_key=key, base_url=url)
-
-    def ask(self) -> Any:
-        return self.client.chat(model="command-a", messages=ASK)
-
-    def stream(self) -> Any:
-        stream = self.client.chat_stream(model="command-a", messages=ASK)
-        list(stream)
-        return stream
-
-    def close(self) -> None:
-        self.client._client_wrapper.httpx_client.httpx_client.close()
-
-
-class ByEvents(Sdk):
-    dialect = "bedrock"
-    late = ReadTimeoutError
-
-    def __init__(self, url: str, key: str) -> None:
-        self.client = boto.client(
-            "bedrock-runtime",
-            region_name="us-east-1",
-            endpoint_url=url,
-            aws_access_key_id=key,
-            aws_secret_access_key="secret",
-            config=Config(retries={"total_max_attempts": 1}),
-        )
-
-    def ask(self) -> Any:
-        return self.client.converse(modelId="m", messages=[{"role": "user", "content": [{"text": "?"}]}])
-
-    def stream(self) -> Any:
-        answer = self.client.converse_stream(
-            modelId="m", messages=[{"role": "user", "content": [{"text": "?"}]}]
-        )
-        list(answer["stream"])
-        return answer["stream"]
-
-
-@pytest.fixture(params=[Sdk, AsyncSdk, ByTransport, ByEvents])
+@pytest.fixture(params=KINDS)
 def kind(request: pytest.FixtureRequest) -> type[Sdk]:
     chosen: type[Sdk] = request.param
     return chosen
@@ -151,8 +54,8 @@ def wrapped(kind: type[Sdk], server: FaultServer, session: str) -> Iterator[Call
 ways = pytest.mark.parametrize("way", ["ask", "stream"])
 
 
-def deadlines(seen: Captured) -> list[float]:
-    return [round(event.deadline, 3) for event in seen.of(CallStarted)]
+def deadlines(seen: Captured) -> list[int]:
+    return [round(event.deadline) for event in seen.of(CallStarted)]
 
 
 @ways

@@ -12,6 +12,7 @@ import groq
 import httpx
 import httpx2
 import mistralai.client
+import mistralai.client.errors
 import openai
 import pytest
 

@@ -70,8 +70,8 @@ def wrap(
 ) -> ClientT:
     """Makes the SDK client `client` resilient, in place, and returns it.
 
-    Wrapping it again replaces the policy. Copies made of it (`with_options`) and resources taken from it follow the policy too. Not safe
-    while calls of the client are under way.
+    Wrapping it again replaces the policy; a call under way ends under the one it began with. Copies made of it (`with_options`) and resources
+    taken from it follow the policy too. From one thread at a time.
 
     Args:
         client: A client of openai (Azure's too), anthropic, groq or together, blocking or asynchronous; boto3's of bedrock-runtime; or any
@@ -148,13 +148,19 @@ def wrap(
 
 
 def unwrap(client: ClientT) -> ClientT:
-    """Gives `client` back its own behaviour, and returns it. Does nothing to a client that is not wrapped."""
+    """Gives `client` back its own behaviour, and returns it. Does nothing to a client that is not wrapped.
+
+    A call under way ends under the policy, and so does a stream that is open. What others have put on the client since `wrap` stays. Copies
+    made before (`with_options`) keep the policy. From one thread at a time.
+
+    Raises:
+        ConfigError: Calls are under way, and somebody else has put a class of their own over the client's since `wrap`.
+    """
     if boto.is_boto(client):
-        if boto.POLICY in vars(type(client)):
-            boto.release(client)
-    elif hooks.POLICY in vars(type(client)):
+        boto.release(client)
+    elif hooks.fits(client):
         hooks.release(client)
-    elif not hooks.fits(client):
+    else:
         transports.release(client)
     return client
 

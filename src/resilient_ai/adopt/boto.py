@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from resilient_ai.adopt.dialects import codec_of, model_in
 from resilient_ai.adopt.dispatch import Dispatch
+from resilient_ai.adopt.layers import base_of, layer_of, put_over, take_away
 from resilient_ai.adopt.primary import Primary
 from resilient_ai.adopt.visits import Visit, visited
 from resilient_ai.errors import CallError, ConfigError, ModelError, StreamInterrupted
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from resilient_ai.messages import JSON
 
 POLICY: Final = "_resilient_policy"
-BASE: Final = "_resilient_base"
 
 PROVIDER: Final = "bedrock"
 
@@ -98,19 +98,12 @@ def adopt(client: Any, policy: Policy, attempts: int) -> None:
         policy: What it follows.
         attempts: Attempts the client itself is set to.
     """
-    base: Any = client.__class__
-    client.__class__ = type(
-        base.__name__,
-        (base,),
-        {
-            "__module__": base.__module__,
-            "__qualname__": base.__qualname__,
-            "__doc__": base.__doc__,
-            POLICY: policy,
-            BASE: base,
-            "_make_api_call": visited(base._make_api_call, keep=_kept),  # noqa: SLF001 - as above
-        },
-    )
+    base = base_of(client)
+
+    def call(self: Any, *given: Any, **named: Any) -> Any:
+        return base._make_api_call(self, *given, **named)  # noqa: SLF001 - as above
+
+    put_over(client, {POLICY: policy, "_make_api_call": visited(call, like=base._make_api_call, keep=_kept)})  # noqa: SLF001 - as above
     session = client._endpoint.http_session  # noqa: SLF001 - the one the request would be sent by
     events = client.meta.events
 
@@ -125,9 +118,11 @@ def adopt(client: Any, policy: Policy, attempts: int) -> None:
 
 def release(client: Any) -> None:
     """Undoes `adopt`."""
+    if layer_of(client) is None:
+        return
     for event in (_SENDING, _RETRYING):
         client.meta.events.unregister(event, unique_id=f"{_MARK}-{event}")
-    client.__class__ = getattr(client, BASE)
+    take_away(client)
 
 
 def _refuse_retry(**_: Any) -> bool:

@@ -1,7 +1,7 @@
 """The hooks of the Stainless SDKs (openai, anthropic, groq, together): a subclass for one live client.
 
-The client's class is replaced by a subclass made for it, so that the client stays itself: the same object, `isinstance` and name,
-resources taken before route through it, and copies of it (`with_options`) are made from the same class and carry the policy.
+The client gets a class of its own (`layers`): resources taken before route through it, and copies of it (`with_options`) are made from the
+same class and carry the policy.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from resilient_ai.adopt.dialects import codec_of, model_in, resource_of
+from resilient_ai.adopt.layers import base_of, layer_of, put_over, take_away
 from resilient_ai.adopt.passage import Passage
 from resilient_ai.adopt.primary import Primary, current
 from resilient_ai.adopt.sdk import Sdk, body_of
 from resilient_ai.adopt.wire_faults import sdk_of
 from resilient_ai.engine.endings import attach
+from resilient_ai.errors import ConfigError
 from resilient_ai.history import outcome_of
 from resilient_ai.runtime.blocking import drive
 
@@ -37,7 +39,6 @@ COPIES: Final = "_copy_and_prepare"
 """What begins every request of an SDK that reads the body before its loop."""
 
 POLICY: Final = "_resilient_policy"
-BASE: Final = "_resilient_base"
 
 
 def fits(client: object) -> bool:
@@ -47,43 +48,88 @@ def fits(client: object) -> bool:
 
 def adopt(client: Any, policy: Policy) -> None:
     """Makes `client` follow `policy`."""
-    base: Any = type(cast("object", client))
-    blocking = not inspect.iscoroutinefunction(base.request)
-    namespace: dict[str, Any] = {
-        "__module__": base.__module__,
-        "__qualname__": base.__qualname__,
-        "__doc__": base.__doc__,
-        POLICY: policy,
-        BASE: base,
-        "request": _request(base, policy, blocking=blocking),
-        **_hooks(base, blocking=blocking),
-    }
+    base = base_of(client)
+    blocking = _blocks(base)
     shadow = client.__dict__.get("request")
-    client.__class__ = type(base.__name__, (base,), namespace)
+    put_over(
+        client,
+        {
+            POLICY: policy,
+            "request": _request(base, policy, blocking=blocking),
+            **_hooks(base, blocking=blocking),
+        },
+    )
     if shadow is not None:
         # An instrumentation put itself in front of the class, where it would hide the subclass.
-        client.__dict__["request"] = _Shadow(client, shadow, policy, blocking=blocking)
+        client.__dict__["request"] = _Shadow(client, shadow, policy, base, blocking=blocking)
 
 
 def release(client: Any) -> None:
-    """Undoes `adopt`."""
+    """Undoes `adopt`: calls that begin from now on are the SDK's alone, and those under way end under the policy.
+
+    Raises:
+        ConfigError: Calls are under way, and somebody else has put a class over that of the policy: neither can be done without the other.
+    """
+    layer = layer_of(client)
+    policy: Policy | None = None if layer is None else vars(layer).get(POLICY)
+    if policy is None:
+        return
+    under_way = policy.places.active
+    if under_way and layer is not type(client):
+        raise ConfigError(
+            f"{under_way} calls of this {type(client).__qualname__} are under way (an open stream is one until it is closed), and its class was "
+            "changed by somebody else after wrap(). Call unwrap() when they have ended, or undo that change first.",
+            key="client",
+        )
     shadow = client.__dict__.get("request")
-    if isinstance(shadow, _Shadow):
+    if type(shadow) is _Shadow:  # and no proxy that somebody put around it
         client.__dict__["request"] = shadow.hidden
-    client.__class__ = getattr(client, BASE)
+    if not under_way:
+        take_away(client)
+        return
+    base = base_of(client)
+    blocking = _blocks(base)
+    put_over(
+        client,
+        {"request": _leaving(base, policy, blocking=blocking), **_hooks(base, blocking=blocking)},
+    )
+
+
+def _blocks(base: Any) -> bool:
+    return not inspect.iscoroutinefunction(base.request)
+
+
+def _leaving(base: Any, policy: Policy, *, blocking: bool) -> Callable[..., Any]:
+    """The SDK's own `request`, on a client that was unwrapped while calls were under way: these still need the hooks beside it."""
+
+    def request(self: Any, *given: Any, **named: Any) -> Any:
+        if not policy.places.active:
+            take_away(self)
+        return base.request(self, *given, **named)
+
+    async def arequest(self: Any, *given: Any, **named: Any) -> Any:
+        return await request(self, *given, **named)
+
+    chosen = request if blocking else arequest
+    chosen.__name__ = "request"
+    return chosen
 
 
 class _Shadow:
     """Stands where an instrumentation's `request` stood on the client itself, and sends through that."""
 
-    def __init__(self, client: Any, hidden: Callable[..., Any], policy: Policy, *, blocking: bool) -> None:
+    def __init__(
+        self, client: Any, hidden: Callable[..., Any], policy: Policy, base: Any, *, blocking: bool
+    ) -> None:
         self._client = client
         self.hidden = hidden
         self._policy = policy
         self._blocking = blocking
-        self._made = _maker(getattr(client, BASE), blocking=blocking)
+        self._made = _maker(base, blocking=blocking)
 
     def __call__(self, cast_to: Any, options: Any, *, stream: bool = False, stream_cls: Any = None) -> Any:
+        if not _follows(self._client, self._policy):  # somebody kept it beyond `unwrap`
+            return self.hidden(cast_to, options, stream=stream, stream_cls=stream_cls)
         sdk = self._made(self._client, cast_to, options, stream=stream, stream_cls=stream_cls, send=self.hidden)  # fmt: skip
         carried = _carried(sdk, self._policy)
         return _driven(carried) if self._blocking else carried
@@ -92,7 +138,7 @@ class _Shadow:
 def _maker(base: Any, *, blocking: bool) -> Callable[..., Sdk]:
     """What makes the SDK's side of one call; what is the same for all of them is looked up here."""
     module = sdk_of(base)
-    sends, processes, copies = base.request, base._process_response, getattr(base, COPIES, None)  # noqa: SLF001 - the SDK's own hook
+    copies = hasattr(base, COPIES)
 
     def made(
         client: Any, cast_to: Any, options: Any, *, stream: bool, stream_cls: Any, send: Any = None
@@ -100,9 +146,10 @@ def _maker(base: Any, *, blocking: bool) -> Callable[..., Sdk]:
         return Sdk(
             module,
             client,
-            send or sends.__get__(client),
-            processes.__get__(client),
-            None if copies is None else copies.__get__(client),
+            # Looked up anew: an instrumentation may have been put on the SDK's classes since.
+            send or base.request.__get__(client),
+            base._process_response.__get__(client),  # noqa: SLF001 - the SDK's own hook
+            base._copy_and_prepare.__get__(client) if copies else None,  # noqa: SLF001 - as above
             cast_to,
             options,
             stream=stream,
@@ -113,22 +160,31 @@ def _maker(base: Any, *, blocking: bool) -> Callable[..., Sdk]:
     return made
 
 
-def _request(base: type[Any], policy: Policy, *, blocking: bool) -> Callable[..., Any]:
+def _request(base: Any, policy: Policy, *, blocking: bool) -> Callable[..., Any]:
     made = _maker(base, blocking=blocking)
 
     def request(
         self: Any, cast_to: Any, options: Any, *, stream: bool = False, stream_cls: Any = None
     ) -> Any:
+        if not _follows(self, policy):
+            return base.request(self, cast_to, options, stream=stream, stream_cls=stream_cls)
         return _driven(_carried(made(self, cast_to, options, stream=stream, stream_cls=stream_cls), policy))
 
     async def arequest(
         self: Any, cast_to: Any, options: Any, *, stream: bool = False, stream_cls: Any = None
     ) -> Any:
+        if not _follows(self, policy):
+            return await base.request(self, cast_to, options, stream=stream, stream_cls=stream_cls)
         return await _carried(made(self, cast_to, options, stream=stream, stream_cls=stream_cls), policy)
 
     chosen = request if blocking else arequest
     chosen.__name__ = "request"
     return chosen
+
+
+def _follows(client: object, policy: Policy) -> bool:
+    """`client` still follows `policy`. An instrumentation may have kept a `request` of ours for itself, and goes on calling it."""
+    return getattr(type(client), POLICY, None) is policy
 
 
 def _driven(work: Coroutine[object, object, Any]) -> Any:

@@ -62,4 +62,9 @@ def _googles(one: Any) -> Any:
 def _put(holder: Any, name: str, value: Any) -> Undo:
     before = getattr(holder, name)
     setattr(holder, name, value)
-    return lambda: setattr(holder, name, before)
+
+    def undo() -> None:
+        if getattr(holder, name) is value:  # else the application has set it since
+            setattr(holder, name, before)
+
+    return undo

@@ -1,7 +1,7 @@
 """Every other SDK (mistralai, google-genai, cohere, ollama): at the HTTP client it sends with.
 
-These SDKs have no hooks, and most of them no retries. Their HTTP client does: whatever the SDK does ends in its `send`. So that client's class
-is replaced by a subclass made for it, and a fallback's answer is a response of the provider as the SDK expects it.
+These SDKs have no hooks, and most of them no retries. Their HTTP client does: whatever the SDK does ends in its `send`. So that client gets a
+class of its own (`layers`), and a fallback's answer is a response of the provider as the SDK expects it.
 
 An HTTP client that the application shares with others follows the policy wherever it is used, but for calls that have one of their own.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 from collections.abc import Callable, Mapping
+from types import MethodType
 from typing import TYPE_CHECKING, Any, Final, cast, final
 
 from resilient_ai.adopt import inner_retries
@@ -26,6 +27,7 @@ from resilient_ai.adopt.dialects import codec_of, model_in, resource_of
 from resilient_ai.adopt.dispatch import Dispatch
 from resilient_ai.adopt.googles import keep_to_httpx
 from resilient_ai.adopt.held import http_clients, package_of
+from resilient_ai.adopt.layers import base_of, layer_of, put_over, take_away
 from resilient_ai.adopt.primary import Primary, current
 from resilient_ai.adopt.visits import open_doors
 from resilient_ai.models.wire.jsonbody import decode_object, encode
@@ -41,7 +43,6 @@ if TYPE_CHECKING:
 __all__ = ["adopt", "attempts_of", "http_clients", "policy_in", "primary_of", "release"]
 
 POLICY: Final = "_resilient_policy"
-BASE: Final = "_resilient_base"
 UNDO: Final = "_resilient_undo"
 ATTEMPTS: Final = "_resilient_attempts"
 
@@ -61,29 +62,20 @@ def adopt(sdk: Any, policy: Policy, attempts: int) -> None:
     """
     undo: list[Callable[[], None]] = [*keep_to_httpx(sdk), *inner_retries.silence(sdk), open_doors(sdk)]
     for client in list(http_clients(sdk)):
-        base: Any = client.__class__
-        blocking = not inspect.iscoroutinefunction(base.send)
-        client.__class__ = type(
-            base.__name__,
-            (base,),
-            {
-                "__module__": base.__module__,
-                "__qualname__": base.__qualname__,
-                POLICY: policy,
-                BASE: base,
-                UNDO: undo,
-                ATTEMPTS: attempts,
-                "send": _send(base, policy, package_of(sdk), attempts, blocking=blocking),
-            },
-        )
+        base, hidden = base_of(client), client.__dict__.get("send")
+        send = _send(base, policy, package_of(sdk), attempts, hidden)
+        put_over(client, {POLICY: policy, UNDO: undo, ATTEMPTS: attempts, "send": send})
+        if hidden is not None:
+            # An instrumentation put itself in front of the class, where it would hide the layer. It sees each attempt.
+            undo.append(_put_in_front(client, MethodType(send, client), hidden))
 
 
 def release(sdk: Any) -> None:
-    """Undoes `adopt`."""
+    """Undoes `adopt`. Calls under way end under the policy."""
     for client in list(http_clients(sdk)):
-        if POLICY in vars(client.__class__):
+        if layer_of(client) is not None:
             undo: list[Callable[[], None]] = getattr(client, UNDO)
-            client.__class__ = getattr(client, BASE)
+            take_away(client)
             while undo:
                 undo.pop()()
 
@@ -111,28 +103,47 @@ def primary_of(sdk: Any, client: Any) -> Primary:
     return Primary("any", package_of(sdk), str(getattr(client, "base_url", "")), "none", "any")
 
 
-def _send(base: Any, policy: Policy, provider: str, attempts: int, *, blocking: bool) -> Any:
+def _put_in_front(client: Any, ours: Any, hidden: Any) -> Callable[[], None]:
+    client.send = ours
+
+    def undo() -> None:
+        if client.__dict__.get("send") is ours:
+            client.send = hidden
+
+    return undo
+
+
+def _send(base: Any, policy: Policy, provider: str, attempts: int, hidden: Any) -> Any:
+    def below(client: Any) -> Callable[..., Any]:
+        return hidden or base.send.__get__(client)  # type: ignore[no-any-return]
+
     def send(self: Any, request: Any, **options: Any) -> Any:
-        if _is_driven(request) or not _replayable(request):
-            return base.send(self, request, **options)
-        transport = HttpTransport(base, self, request, options, blocking=True)
+        if not _drives(self, policy, request):
+            return below(self)(request, **options)
+        transport = HttpTransport(below(self), self, request, options, blocking=True)
         return drive(_dispatched(policy, transport, provider, attempts).carry())
 
     async def asend(self: Any, request: Any, **options: Any) -> Any:
-        if _is_driven(request) or not _replayable(request):
-            return await base.send(self, request, **options)
-        transport = HttpTransport(base, self, request, options, blocking=False)
+        if not _drives(self, policy, request):
+            return await below(self)(request, **options)
+        transport = HttpTransport(below(self), self, request, options, blocking=False)
         return await _dispatched(policy, transport, provider, attempts).carry()
 
-    chosen = send if blocking else asend
+    chosen = asend if inspect.iscoroutinefunction(base.send) else send
     chosen.__name__ = "send"
     return chosen
 
 
-def _is_driven(request: Any) -> bool:
-    """A call that has a policy of its own sends `request`: of an SDK with hooks that shares its HTTP client with this one."""
+def _drives(client: object, policy: Policy, request: Any) -> bool:
+    """`policy` drives `request`.
+
+    Not if the client has left it, and somebody kept this `send` of it; and not what a call sends that has a policy of its own, as those of an
+    SDK with hooks do that shares its HTTP client with this one.
+    """
+    if getattr(type(client), POLICY, None) is not policy:
+        return False
     call = current()
-    return call is not None and call.sends(request)
+    return (call is None or not call.sends(request)) and _replayable(request)
 
 
 def _replayable(request: Any) -> bool:
@@ -167,19 +178,25 @@ class HttpTransport:
     """The `Transport` of httpx and httpx2.
 
     Args:
-        base: The class of the client below the policy.
+        below: The client's own `send`, below the policy.
         client: The HTTP client.
         request: What the SDK sends.
         options: The other arguments of `send`.
         blocking: The colour.
     """
 
-    __slots__ = ("_base", "_options", "blocking", "client", "request", "stream")
+    __slots__ = ("_below", "_options", "blocking", "client", "request", "stream")
 
     def __init__(
-        self, base: Any, client: Any, request: Any, options: dict[str, Any], *, blocking: bool
+        self,
+        below: Callable[..., Any],
+        client: Any,
+        request: Any,
+        options: dict[str, Any],
+        *,
+        blocking: bool,
     ) -> None:
-        self._base = base
+        self._below = below
         self._options = options
         self.client = client
         self.request = request
@@ -194,7 +211,7 @@ class HttpTransport:
             given: dict[str, Any] = request.extensions.get("timeout") or {}
             request.extensions["timeout"] = RemainingTime(given, scope.until, scope.clock)
             options = {**options, "stream": True}  # read below, where its time can be bounded
-        sent = self._base.send(self.client, request, **options)
+        sent = self._below(request, **options)
         response = await sent if inspect.isawaitable(sent) else sent
         if (whole or not response.is_success) and not is_read(response):
             if not self.blocking:

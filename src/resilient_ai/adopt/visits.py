@@ -17,6 +17,7 @@ from types import AsyncGeneratorType, GeneratorType
 from typing import Any, Final, TypeAlias, final
 
 from resilient_ai.adopt.held import package_of
+from resilient_ai.adopt.layers import layer_of, put_over, take_away
 from resilient_ai.engine.endings import attach
 from resilient_ai.history import outcome_of, remember
 from resilient_ai.messages import Outcome
@@ -31,8 +32,6 @@ DOORS: Final[dict[str, tuple[str, ...]]] = {
     "ollama": ("",),
 }
 """By package, where the doors are below the client; the empty path is the client itself."""
-
-_BASE: Final = "_resilient_door_of"
 
 
 @final
@@ -91,7 +90,7 @@ def open_doors(sdk: Any) -> Callable[[], None]:
         door: Any = sdk
         for name in filter(None, path.split(".")):
             door = getattr(door, name, None)
-        if door is not None and hasattr(door, "__dict__") and not _is_open(door):
+        if door is not None and hasattr(door, "__dict__") and layer_of(door) is None:
             undo.append(_open(door))
 
     def close() -> None:
@@ -101,58 +100,51 @@ def open_doors(sdk: Any) -> Callable[[], None]:
     return close
 
 
-def _is_open(door: Any) -> bool:
-    return _BASE in vars(door.__class__)
-
-
 def _open(door: Any) -> Callable[[], None]:
     base: Any = door.__class__
     own: dict[str, Any] = door.__dict__
     methods = _methods(base)
     # Methods that the SDK, or an instrumentation, put on the object itself would hide those of the class.
     hidden = {name: value for name, value in own.items() if name in methods and callable(value)}
-    own.update((name, visited(value)) for name, value in hidden.items())
-    door.__class__ = type(
-        base.__name__,
-        (base,),
-        {
-            "__module__": base.__module__,
-            "__qualname__": base.__qualname__,
-            "__doc__": base.__doc__,
-            _BASE: base,
-            **methods,
-        },
-    )
+    ours = {name: visited(value) for name, value in hidden.items()}
+    own.update(ours)
+    put_over(door, methods)
 
     def close() -> None:
-        own.update(hidden)
-        door.__class__ = base
+        # What somebody else has put in the place of ours since is theirs.
+        own.update((name, value) for name, value in hidden.items() if own.get(name) is ours[name])
+        take_away(door)
 
     return close
 
 
 def visited(
-    method: Callable[..., Any], *, keep: Callable[[Any, Visit], Any] | None = None
+    method: Callable[..., Any],
+    *,
+    like: Callable[..., Any] | None = None,
+    keep: Callable[[Any, Visit], Any] | None = None,
 ) -> Callable[..., Any]:
     """`method`, each call of it a visit. Of the same kind, but for a generator function: a function that returns its generator.
 
     Args:
         method: What is called.
+        like: What `method` stands for, whose kind, name and signature are shown; None is `method`.
         keep: Makes what a call returned remember its visit, and returns it; None does that by its identity.
     """
     keep = keep or _remembered
-    if inspect.isasyncgenfunction(method):
+    like = like or method
+    if inspect.isasyncgenfunction(like):
 
-        @wraps(method)
+        @wraps(like)
         async def items(*given: Any, **named: Any) -> AsyncIterator[Any]:
             async with aclosing(_aitems(method(*given, **named), Visit(_current()))) as source:
                 async for item in source:
                     yield item
 
         return items
-    if inspect.iscoroutinefunction(method):
+    if inspect.iscoroutinefunction(like):
 
-        @wraps(method)
+        @wraps(like)
         async def call(*given: Any, **named: Any) -> Any:
             visit = Visit(_current())
             token = _VISIT.set(weakref.ref(visit))
@@ -167,7 +159,7 @@ def visited(
 
         return call
 
-    @wraps(method)
+    @wraps(like)
     def plain(*given: Any, **named: Any) -> Any:
         visit = Visit(_current())
         token = _VISIT.set(weakref.ref(visit))
@@ -190,11 +182,20 @@ def _methods(base: type) -> dict[str, Any]:
     for each in reversed(base.__mro__):
         if each.__module__.partition(".")[0] == package:
             found.update(
-                (name, visited(value))
+                (name, visited(_looked_up(base, name), like=value))
                 for name, value in vars(each).items()
                 if inspect.isfunction(value) and not name.startswith("_")
             )
     return found
+
+
+def _looked_up(base: type, name: str) -> Callable[..., Any]:
+    """The method `name` of `base`, looked up at each call: an instrumentation may be put on the SDK's classes later."""
+
+    def method(*given: Any, **named: Any) -> Any:
+        return getattr(base, name)(*given, **named)
+
+    return method
 
 
 def _remembered(result: Any, visit: Visit) -> Any:
