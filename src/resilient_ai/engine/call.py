@@ -74,7 +74,6 @@ class Call:
         "_reasks",
         "_request",
         "_slice",
-        "_started",
         "_step",
         "_strategies",
         "_throttled",
@@ -83,6 +82,7 @@ class Call:
         "committed",
         "endings",
         "request",
+        "started",
         "until",
     )
 
@@ -118,7 +118,7 @@ class Call:
         self._purse = Purse(plan, request) if plan.max_cost.active else None
         self._chance = chance
         self._operation: Literal["chat", "stream"] = operation
-        self._started = now
+        self.started = now
         self.until = until
         self.request = request
         self._request = request
@@ -152,11 +152,6 @@ class Call:
     def hop(self) -> Hop | None:
         """The model the call has turned to; None before it has turned to any."""
         return self._hop
-
-    @property
-    def started(self) -> float:
-        """The instant it began."""
-        return self._started
 
     @property
     def attempts(self) -> int:
@@ -336,7 +331,7 @@ class Call:
         if configured is None:
             # What all but the first would like may be more than their share. Each then gets the same part of its wish: were the sum
             # capped at every place anew, the models in the middle would find all of it kept for the last one.
-            share = LEARNED_RESERVE_SHARE * (self.until - self._started)
+            share = LEARNED_RESERVE_SHARE * (self.until - self.started)
             wished = reserve
             if len(behind) + 1 < len(self._plan.hops):
                 wished = sum(other.needs(None) for other in self._plan.hops[1:] if self._usable(other, now))
@@ -489,7 +484,7 @@ class Call:
         if self._last_resort:
             return None
         if self._strategies is None:
-            self._strategies = Strategies(self._plan.retry, self._started)
+            self._strategies = Strategies(self._plan.retry, self.started)
         strategies = self._strategies
         strategies.observe(self._failures, error, now)
         if not strategies.wants_retry():
