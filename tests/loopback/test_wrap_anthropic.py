@@ -13,6 +13,8 @@ import pytest
 from anthropic.types import Message, TextBlock, ToolUseBlock
 
 from resilient_ai import Breaker, Retry, ToolCall, outcome_of, unwrap, wrap
+from resilient_ai.adopt import policy_of
+from resilient_ai.adopt.primary import Primary
 from resilient_ai.errors import ModelError
 from resilient_ai.testing import FaultServer, ScriptedModel, ok
 
@@ -245,6 +247,25 @@ def test_unwrapping_gives_the_client_back_its_class() -> None:
     assert isinstance(client, anthropic.Anthropic)
     assert type(client) is not anthropic.Anthropic
     assert type(unwrap(client)) is anthropic.Anthropic
+
+
+def test_what_is_known_of_a_model_is_found_by_copies_of_the_client() -> None:
+    client = wrap(anthropic.Anthropic(api_key="sk-test"), **POLICY)
+    policy = policy_of(client)
+
+    def known(asked: anthropic.Anthropic, make: Callable[[], Primary]) -> Primary:
+        return policy.target(("m", "anthropic", "key"), asked.base_url, make, attempts=3, alone=False)[0]
+
+    def never() -> Primary:
+        raise AssertionError("it is known")
+
+    first = known(client, lambda: Primary("m", "anthropic", str(client.base_url), "none", "anthropic"))
+    copy = client.with_options(timeout=3)
+    assert copy.base_url is not client.base_url
+    assert known(copy, never) is first
+    elsewhere = client.with_options(base_url="http://127.0.0.1:1/")
+    with pytest.raises(AssertionError, match="it is known"):
+        known(elsewhere, never)
 
 
 @pytest.mark.parametrize("behind", [0, 1])

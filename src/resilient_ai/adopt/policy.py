@@ -128,7 +128,8 @@ class Policy:
         self.blocking = BlockingDriver(settings.clock)
         self._chains: dict[tuple[str, int, bool], Chain] = {}
         self._targets: dict[tuple[object, ...], tuple[Primary, Chain, object]] = {}
-        """By what a client tells of itself; each keeps the address alive, so that nothing else can be taken for it."""
+        """By what a client tells of itself, the object that is its address or that address's text; each keeps the object alive, so that
+        nothing else can be taken for it."""
         self._lock = ChildLock()
         self._own = OwnModels(settings.price, settings.own, settings.clock)
         self._spending = _spending(settings, stand_in)
@@ -176,12 +177,17 @@ class Policy:
         key = (*place, id(at), attempts, alone)
         known = self._targets.get(key)
         if known is None:
-            primary = make()
-            known = (primary, self.chain(primary, attempts=attempts, alone=alone), at)
+            # A copy of the client, perhaps made for this one call, has the same address in another object.
+            alike = (*place, str(at), attempts, alone)
+            known = self._targets.get(alike)
+            if known is None:
+                primary = make()
+                known = (primary, self.chain(primary, attempts=attempts, alone=alone), at)
             with self._lock:
                 if len(self._targets) >= _MOST_CHAINS:
                     self._targets.clear()
-                self._targets[key] = known
+                self._targets[alike] = known
+                self._targets[key] = (known[0], known[1], at)
         return known[0], known[1]
 
     def watching(self) -> tuple[Observer, ...]:
