@@ -5,9 +5,13 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from typing import Any, Final, Self, cast, final
+from typing import TYPE_CHECKING, Any, Final, Self, cast, final
 
+from resilient_ai.engine.endings import attach
 from resilient_ai.messages import Outcome
+
+if TYPE_CHECKING:
+    from resilient_ai.models.calling import Stopped
 
 _known: Final[dict[int, tuple[weakref.ref[object], Outcome | Callable[[], Outcome | None]]]] = {}
 """By identity: the objects of an SDK define equality but no hash, and must not be changed to hold what is ours."""
@@ -39,6 +43,16 @@ class OutcomeHeader(str):
 
     def __reduce__(self) -> tuple[type[str], tuple[str]]:
         return str, (str(self),)
+
+
+def stop_of(stopped: Stopped) -> StopIteration:
+    """What a blocking function raised, with the history of its call as far as there is one."""
+    stop = stopped.__cause__
+    assert isinstance(stop, StopIteration)  # noqa: S101 - a Stopped has no other cause
+    outcome = outcome_of(stopped)
+    if outcome is not None:
+        attach(stop, outcome, note=True)
+    return stop
 
 
 def outcome_of(result: object) -> Outcome | None:

@@ -678,19 +678,22 @@ def test_a_client_without_a_deadline_is_explained_without_one(url: Callable[[str
     assert "86400" not in told
 
 
-def test_a_stop_iteration_of_the_application_reaches_the_caller_with_the_history(
-    url: Callable[[str], str],
+@pytest.mark.parametrize("method", ["_prepare_options", "_process_response"])
+@pytest.mark.parametrize("error", [StopIteration, RuntimeError])
+def test_a_stop_iteration_of_the_application_reaches_the_caller_as_what_it_is(
+    url: Callable[[str], str], method: str, error: type[Exception]
 ) -> None:
-    class Application(openai.OpenAI):
-        def _prepare_options(self, options: Any) -> Any:
-            raise StopIteration("no key is left")
+    def fail(*_: object, **__: object) -> Any:
+        raise error("coroutine raised StopIteration") from StopIteration("no key is left")
 
-    client = wrap(Application(api_key="sk-test", base_url=url("none")))
-    with pytest.raises(StopIteration, match="no key is left") as caught:
+    application = type("Application", (openai.OpenAI,), {method: fail})
+    client: Any = wrap(application(api_key="sk-test", base_url=url("none")), retry=QUICK)
+    with pytest.raises(error, match="coroutine raised StopIteration") as caught:
         client.chat.completions.create(model=MODEL, messages=ASK)
+    assert caught.type is error
     outcome = outcome_of(caught.value)
     assert outcome is not None
-    assert [attempt.kind for attempt in outcome.attempts] == ["local"]
+    assert outcome.attempts
 
 
 def test_leaving_a_stream_early_closes_the_connection(

@@ -11,6 +11,7 @@ from resilient_ai.adopt.sdk import RAW_HEADER
 from resilient_ai.adopt.source import ProviderStream
 from resilient_ai.core.deadline import AttemptTimeout
 from resilient_ai.messages import Reply
+from resilient_ai.models.calling import Stopped
 
 if TYPE_CHECKING:
     from resilient_ai.adopt.primary import Primary
@@ -84,11 +85,15 @@ class Exchange:
 
         Raises:
             AttemptTimeout: The time of an attempt was up.
-            Exception: What the SDK raises.
+            Stopped: A blocking SDK raised `StopIteration`.
+            Exception: What else the SDK raises.
         """
         sdk = self.sdk
         if sdk.blocking:
-            return sdk.send(sdk.cast_to, options, stream=sdk.stream, stream_cls=sdk.stream_cls)
+            try:
+                return sdk.send(sdk.cast_to, options, stream=sdk.stream, stream_cls=sdk.stream_cls)
+            except StopIteration as error:
+                raise Stopped from error
         if not self.at.timed:
             return await sdk.send(sdk.cast_to, options, stream=sdk.stream, stream_cls=sdk.stream_cls)
         timer = asyncio.timeout(None)

@@ -18,9 +18,9 @@ from resilient_ai.adopt.passage import Passage
 from resilient_ai.adopt.primary import Primary, current
 from resilient_ai.adopt.sdk import Sdk, body_of
 from resilient_ai.adopt.wire_faults import sdk_of
-from resilient_ai.engine.endings import attach
 from resilient_ai.errors import ConfigError
-from resilient_ai.history import outcome_of
+from resilient_ai.history import stop_of
+from resilient_ai.models.calling import Stopped
 from resilient_ai.runtime.blocking import drive
 
 if TYPE_CHECKING:
@@ -191,19 +191,13 @@ def _driven(work: Coroutine[object, object, Any]) -> Any:
     """What a blocking call comes to.
 
     Raises:
-        StopIteration: What the application gave the SDK raised one, which cannot pass a coroutine as it is.
+        StopIteration: What the application gave the SDK raised one.
         Exception: Whatever else the call ends in.
     """
     try:
         return drive(work)
-    except RuntimeError as error:
-        stop = error.__cause__
-        if not isinstance(stop, StopIteration) or str(error) != "coroutine raised StopIteration":
-            raise
-        outcome = outcome_of(error)
-        if outcome is not None:
-            attach(stop, outcome, note=True)
-        raise stop from None
+    except Stopped as error:
+        raise stop_of(error) from None
 
 
 async def _carried(sdk: Sdk, policy: Policy) -> Any:

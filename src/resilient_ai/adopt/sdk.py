@@ -6,6 +6,8 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, cast, final
 
+from resilient_ai.models.calling import Stopped
+
 if TYPE_CHECKING:
     from resilient_ai.core.model import Scope
     from resilient_ai.messages import JSON
@@ -83,7 +85,10 @@ class Sdk:
     async def prepare(self) -> None:
         """Has the SDK turn what the caller wrote (omitted values, its own models, iterators) into plain data, where it does so itself."""
         if self.copies is not None and self.prepared is None:
-            prepared = self.copies(self.options)
+            try:
+                prepared = self.copies(self.options)
+            except StopIteration as error:
+                raise Stopped from error
             self.options = self.prepared = prepared if self.blocking else await prepared
 
     def copied(self, *, retries: int | None, count: int | None = None) -> Any:
@@ -114,8 +119,16 @@ class Sdk:
         return options
 
     async def made(self, arguments: Mapping[str, Any]) -> Any:
-        """What the SDK makes of a response; `arguments` are those of its `_process_response`."""
-        made = self.process(**arguments)
+        """What the SDK makes of a response; `arguments` are those of its `_process_response`.
+
+        Raises:
+            Stopped: A blocking SDK raised `StopIteration`.
+            Exception: What else the SDK raises.
+        """
+        try:
+            made = self.process(**arguments)
+        except StopIteration as error:
+            raise Stopped from error
         return made if self.blocking else await made
 
     def arguments(self, known: Mapping[str, Any] | None, *, retries: int) -> dict[str, Any]:

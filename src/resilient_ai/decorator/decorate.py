@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, cast, final
 
 from resilient_ai.decorator.block import Block, BlockChain, block_chain, pop, push
 from resilient_ai.decorator.chain import FunctionChain
-from resilient_ai.decorator.hops import stop_of
 from resilient_ai.decorator.invocation import Invocation
 from resilient_ai.decorator.settings import Fallback, Settings, members
 from resilient_ai.errors import ConfigError
+from resilient_ai.history import stop_of
 from resilient_ai.models.calling import Stopped, is_asynchronous, is_streaming
 from resilient_ai.runtime.blocking import drive
 

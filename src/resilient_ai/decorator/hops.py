@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, cast, final
 
 from resilient_ai.core.model import Traits
 from resilient_ai.decorator.items import source_of
-from resilient_ai.engine.endings import attach
-from resilient_ai.history import outcome_of
+from resilient_ai.history import stop_of
 from resilient_ai.messages import Reply
 from resilient_ai.models.calling import TYPICAL_SECONDS, CalledFunction, Stopped
 
@@ -25,16 +24,6 @@ def name_of(function: Callable[..., object]) -> str:
         function = function.func
     qualified = getattr(function, "__qualname__", type(function).__qualname__)
     return qualified.rpartition("<locals>.")[2].strip("<>")
-
-
-def stop_of(stopped: Stopped) -> Exception:
-    """What the function raised, with the history of its call as far as there is one."""
-    stop = stopped.__cause__
-    assert isinstance(stop, StopIteration)  # noqa: S101 - a Stopped has no other cause
-    outcome = outcome_of(stopped)
-    if outcome is not None:
-        attach(stop, outcome, note=True)
-    return stop
 
 
 @final

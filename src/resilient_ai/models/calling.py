@@ -26,7 +26,7 @@ _serial: Final = itertools.count(1)
 
 @final
 class Stopped(Exception):
-    """A `StopIteration` of a blocking function, its cause, on its way through coroutines, which cannot raise one."""
+    """A `StopIteration` of somebody's blocking code, its cause, on its way through coroutines, which cannot raise one."""
 
 
 class CalledFunction:
@@ -95,7 +95,7 @@ class CalledFunction:
             try:
                 return _whole(self._begun(*args, **kwargs))
             except StopIteration as error:
-                raise Stopped("the function raised StopIteration") from error
+                raise Stopped from error
         value = await self._threads.run(self._begun, *args, **kwargs)
         return await cast("Any", value) if inspect.isawaitable(value) else value
 
