@@ -678,6 +678,21 @@ def test_a_client_without_a_deadline_is_explained_without_one(url: Callable[[str
     assert "86400" not in told
 
 
+@pytest.mark.parametrize("deadline", [None, 30.0])
+def test_the_sdks_log_counts_the_retries_there_are(
+    url: Callable[[str], str], caplog: pytest.LogCaptureFixture, deadline: float | None
+) -> None:
+    client = blocking(url("status:503"), deadline=deadline)
+    with caplog.at_level("DEBUG", logger="openai"), pytest.raises(openai.InternalServerError):
+        client.chat.completions.create(model=MODEL, messages=ASK)
+    told = [record.getMessage() for record in caplog.records]
+    assert [line for line in told if line.endswith("left")] == ["2 retries left", "1 retry left"]
+    assert [line[line.index("(") :] for line in told if line.startswith("Retrying")] == [
+        "(retry 1 of 2)",
+        "(retry 2 of 2)",
+    ]
+
+
 @pytest.mark.parametrize("method", ["_prepare_options", "_process_response"])
 @pytest.mark.parametrize("error", [StopIteration, RuntimeError])
 def test_a_stop_iteration_of_the_application_reaches_the_caller_as_what_it_is(

@@ -322,7 +322,13 @@ def _hooks(base: type[Any], *, blocking: bool) -> dict[str, Any]:
         own: Callable[[], float] = partial(base._calculate_retry_timeout, self, *arguments, **named)  # noqa: SLF001 - as above
         return own() if passage is None or passage.capturing else passage.pause(own)
 
-    candidates = {
+    def sleep(self: Any, *, max_retries: int, **named: Any) -> None:
+        passage = _current(self)
+        if passage is not None and not passage.capturing:
+            max_retries -= passage.refused_retries  # it is told to whoever reads the SDK's log
+        base._sleep_for_retry(self, max_retries=max_retries, **named)  # noqa: SLF001 - the hook being overridden
+
+    candidates: dict[str, Callable[..., Any]] = {
         COPIES: sync_copied if blocking else async_copied,
         "_prepare_options": sync_prepare if blocking else async_prepare,
         "_prepare_request": sync_built if blocking else async_built,
@@ -332,6 +338,8 @@ def _hooks(base: type[Any], *, blocking: bool) -> dict[str, Any]:
         "_should_retry_exception": may_retry_after,
         "_calculate_retry_timeout": pause,
     }
+    if blocking:
+        candidates["_sleep_for_retry"] = sleep
     for name, hook in candidates.items():
         if callable(getattr(base, name, None)):
             hook.__name__ = name

@@ -147,8 +147,17 @@ class Passage:
         most = self._chain.plan.retry.most_attempts
         if most is None:
             return NO_BOUND
-        # One too many, which the hooks refuse: the loop would read the body of its last refusal without asking them, however long that took.
-        return most if self._at.driver.blocking and self._at.timed else most - 1
+        return most - 1 + self.refused_retries
+
+    @property
+    def refused_retries(self) -> int:
+        """How many of the retries the SDK's loop is given the hooks will refuse it.
+
+        One, where time is bounded in a blocking call: the loop would read the body of its last refusal without asking them, however long that
+        took.
+        """
+        bounded = self._at.driver.blocking and self._at.timed
+        return 1 if bounded and self._chain.plan.retry.most_attempts is not None else 0
 
     def _rescue(self) -> Rescue:
         return Rescue(self._exchange, self._policy, self._chain)
