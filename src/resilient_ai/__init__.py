@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from resilient_ai.policies.breaker import Breaker
     from resilient_ai.policies.budget import RetryBudget
     from resilient_ai.policies.exposure import Privacy
+    from resilient_ai.policies.hedge import Hedge
     from resilient_ai.policies.limits import Limits
     from resilient_ai.policies.retry import Retry
     from resilient_ai.policies.spending import CostCap
@@ -112,6 +113,7 @@ _HOMES = {
     "policies.breaker": ("Breaker",),
     "policies.budget": ("RetryBudget",),
     "policies.exposure": ("Privacy",),
+    "policies.hedge": ("Hedge",),
     "policies.limits": ("Limits",),
     "policies.retry": ("Retry",),
     "policies.spending": ("CostCap",),
@@ -137,6 +139,7 @@ __all__ = [
     "CostCap",
     "DeadlineExceeded",
     "FailureKind",
+    "Hedge",
     "HopRefused",
     "Image",
     "InvalidOutput",

@@ -298,7 +298,8 @@ class Attempt:
         code: The provider's own error code, or None.
         retry_after: The provider's wait hint in seconds, or None.
         request_id: The provider's identifier of the request, or None.
-        verdict: What the engine did next: `answered | retry | re-ask | next | raise | interrupted | cancelled`.
+        verdict: What the engine did next: `answered | retry | re-ask | next | raise | interrupted | cancelled`;
+            `hedged` where another request beside it answered, or went on.
     """
 
     model: str

@@ -22,6 +22,7 @@ from resilient_ai.policies.breaker import Breaker
 from resilient_ai.policies.budget import RetryBudget
 from resilient_ai.policies.exposure import Privacy
 from resilient_ai.policies.fallback import OnInterrupt, WhenAllOpen, actions, one_of
+from resilient_ai.policies.hedge import Hedge
 from resilient_ai.policies.limits import Concurrency, Limits
 from resilient_ai.policies.retry import Retry
 from resilient_ai.policies.spending import CostCap
@@ -74,6 +75,7 @@ class ResilientModel:
         budget: How many retries all callers of a model may spend together.
         limits: How much is sent at a time.
         throttle: How much of what a model refuses for load is kept from it; None keeps back nothing.
+        hedge: When a second request is sent beside one that is late; None sends none. Whole answers only, no streams.
         max_cost: What a call, and all calls of the chain in a window, may cost at most.
         privacy: What a model may be shown that is not cleared for a request's data class; it is skipped by default.
         on: What to do per failure kind instead of the default: `retry`, `next`, `raise` or `wait`.
@@ -119,6 +121,7 @@ class ResilientModel:
         budget: RetryBudget = RetryBudget(),  # noqa: B008 - frozen
         limits: Limits = Limits(),  # noqa: B008 - frozen
         throttle: Throttle | None = None,
+        hedge: Hedge | None = None,
         max_cost: CostCap = CostCap(),  # noqa: B008 - frozen
         privacy: Privacy = Privacy(),  # noqa: B008 - frozen
         on: Mapping[str, str] | None = None,
@@ -135,7 +138,7 @@ class ResilientModel:
 
         check_arguments(
             {
-                "retry": retry, "timeouts": timeouts, "breaker": breaker, "budget": budget, "limits": limits, "throttle": throttle,
+                "retry": retry, "timeouts": timeouts, "breaker": breaker, "budget": budget, "limits": limits, "throttle": throttle, "hedge": hedge,
                 "max_cost": max_cost, "privacy": privacy, "on": on, "checks": checks, "observers": observers, "classify": classify, "name": name,
             }
         )  # fmt: skip
@@ -169,7 +172,7 @@ class ResilientModel:
         )
         policy = digest(
             name, [hop.label for hop in hops], deadline, reserve, retry, own, breaker, budget, limits, sorted(remapped.items()),
-            on_interrupt, when_all_open, max_cost, privacy.pseudonymise, throttle,
+            on_interrupt, when_all_open, max_cost, privacy.pseudonymise, throttle, hedge,
         )  # fmt: skip
         spending = None
         if max_cost.per_window is not None:
@@ -179,6 +182,7 @@ class ResilientModel:
             Plan(
                 name, hops, deadline, reserve, retry, timeouts, breaker, budget, limits, remapped, on_interrupt, when_all_open,
                 REASKS, policy, max_cost, spending, throttle=throttle,
+                hedge=hedge if hedge is not None and hedge.enabled else None,
             )
         )  # fmt: skip
         self._privacy = privacy

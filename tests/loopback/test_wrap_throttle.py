@@ -8,7 +8,7 @@ from typing import Any
 import openai
 import pytest
 
-from resilient_ai import Breaker, Overloaded, Retry, Throttle, outcome_of, wrap
+from resilient_ai import Breaker, Hedge, Overloaded, Retry, Throttle, outcome_of, wrap
 from resilient_ai.adopt import policy_of
 from resilient_ai.testing import FaultServer, ScriptedModel, SteadyRandom, ok
 
@@ -46,10 +46,18 @@ def test_a_fallback_answers_what_the_throttle_keeps_from_the_provider(tmp_path: 
     page = tmp_path / "resilient.toml"
     page.write_text(
         "version = 1\n[models.last]\nprovider = 'canned'\ntext = 'unused'\n"
-        "[chains.x]\nmodels = ['last']\nthrottle = { min_requests = 2 }\nretry = { attempts = 1 }\nbreaker = { enabled = false }\n"
+        "[chains.x]\nmodels = ['last']\nthrottle = { min_requests = 2 }\nhedge = {}\nretry = { attempts = 1 }\nbreaker = { enabled = false }\n"
     )
     backup = ScriptedModel([ok("Here.")], repeat=True)
     with FaultServer() as server, openai.OpenAI(api_key="sk-test", base_url=server.url("status:503")) as bare:
         client = wrap(bare, chain="x", config=page, fallback=[backup], chance=SteadyRandom(0.5), name="filed")
+        assert "hedge" not in policy_of(client).explain("gpt-5.2")
         assert [asked(client) for _ in range(5)] == ["Here."] * 5
         assert len(server.requests()) == 2
+
+
+def test_a_wrapped_client_takes_no_hedge() -> None:
+    bare = openai.OpenAI(api_key="sk-test")
+    with pytest.raises(TypeError, match="hedge"):
+        wrap(bare, hedge=Hedge())  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    bare.close()

@@ -9,14 +9,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Any
 
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from resilient_ai import (
+    Attempt,
     Breaker,
+    Hedge,
     InvalidOutput,
     Limits,
     ModelError,
@@ -42,6 +45,7 @@ KINDS = [
 MAPPED = [kind for kind in KINDS if kind != "local"]
 SECONDS = st.sampled_from([0.0, 0.001, 0.3, 2.0, 7.5, 40.0, 1000.0])
 CALLS = 4
+HEDGES = [Hedge(after=0.21), Hedge(after=0.21, at_most=3), Hedge(after=1.7, at_most=2)]
 
 
 class Odd(Exception):
@@ -99,6 +103,10 @@ def cases(draw: st.DrawFn) -> Case:
     scripts = draw(
         st.lists(st.tuples(st.lists(STEPS, min_size=1, max_size=4), TRAITS), min_size=1, max_size=4)
     )
+    hedged = draw(st.booleans())
+    if hedged:
+        # What hedges are for: whole answers of models that may be asked twice.
+        scripts = [(steps, replace(traits, replayable=draw(st.booleans()))) for steps, traits in scripts]
     attempt = draw(st.sampled_from([None, 1.0, 5.0]))
     clocks: dict[str, float] = {
         "first_token": draw(st.sampled_from([0.5, 20.0])),
@@ -135,6 +143,7 @@ def cases(draw: st.DrawFn) -> Case:
             )
         ),
         "throttle": draw(st.sampled_from([None, None, Throttle(min_requests=1), Throttle(k=1, most=1.0)])),
+        "hedge": draw(st.sampled_from(HEDGES)) if hedged else None,
         "on": draw(
             st.dictionaries(
                 st.sampled_from(MAPPED), st.sampled_from(["retry", "next", "raise", "wait"]), max_size=3
@@ -144,7 +153,14 @@ def cases(draw: st.DrawFn) -> Case:
         "when_all_open": draw(st.sampled_from(["last_resort", "wait", "raise"])),
     }
     checked = policy["on_interrupt"] != "continue" and draw(st.booleans())
-    return Case(scripts, policy, draw(st.booleans()), checked, draw(SECONDS), draw(st.integers(0, 2**16)))
+    return Case(
+        scripts,
+        policy,
+        not hedged and draw(st.booleans()),
+        checked,
+        draw(SECONDS),
+        draw(st.integers(0, 2**16)),
+    )
 
 
 class World:
@@ -172,6 +188,10 @@ class World:
             **case.policy,
         )
         self.took = 0.0
+
+    @property
+    def attempts(self) -> list[Attempt]:
+        return [finished.attempt for finished in self.captured.of(events.AttemptFinished)]
 
     @property
     def sent(self) -> int:
@@ -232,6 +252,15 @@ class World:
         assert self.took <= worst.seconds + ROUNDING
         if worst.requests is not None:
             assert self.sent - sent_before <= worst.requests
+        hedge = self.case.policy["hedge"]
+        beside = [attempt for attempt in self.attempts if attempt.verdict == "hedged"]
+        runs = [
+            list(run) for hedged, run in groupby(self.attempts, lambda one: one.verdict == "hedged") if hedged
+        ]
+        assert all(len(run) <= hedge.at_most for run in runs)
+        assert not beside or not self.case.streamed
+        if beside:
+            event("hedged")
 
 
 QUICK = settings(
@@ -317,6 +346,7 @@ def test_a_cancelled_call_leaves_nothing_and_blames_nobody(case: Case, after: fl
         if not was_done and call.cancelled():
             ends = world.captured.of(events.AttemptFinished)[finished:]
             assert {end.attempt.verdict for end in ends} <= {"cancelled"}
+            assert len(ends) <= 1 + (0 if case.policy["hedge"] is None else case.policy["hedge"].at_most)
             assert [hop.state.breaker._consecutive for hop in world.chain.plan.hops] == before
         elif not call.cancelled():
             call.exception()

@@ -370,6 +370,9 @@ def settings_of(
         check_audit(file)
         written = chain_policy(file, chain).arguments()
         del written["on_interrupt"]  # no SDK can be told to take back what it has delivered
+        del written[
+            "hedge"
+        ]  # nor to send one request twice: its own loop asks for the next only after the last
         merged = {"name": chain, **written, **options}
         listed = chain_models(file, chain)
         own = [model for model in listed if address is not None and model.traits.server_address == address]

@@ -66,6 +66,7 @@ def _document(plan: Plan) -> dict[str, Any]:
         "breaker": _options(asdict(plan.breaker)),
         "budget": asdict(plan.budget),
         "limits": asdict(plan.limits),
+        "hedge": None if plan.hedge is None else asdict(plan.hedge),
         "throttle": None if plan.throttle is None else asdict(plan.throttle),
         "on": {kind.value: action for kind, action in plan.on.items()},
         "on_interrupt": plan.on_interrupt,

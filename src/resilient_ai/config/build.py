@@ -18,6 +18,7 @@ from resilient_ai.policies.breaker import Breaker
 from resilient_ai.policies.budget import RetryBudget
 from resilient_ai.policies.exposure import Privacy
 from resilient_ai.policies.fallback import OnInterrupt, WhenAllOpen
+from resilient_ai.policies.hedge import Hedge
 from resilient_ai.policies.limits import Limits
 from resilient_ai.policies.retry import Retry
 from resilient_ai.policies.spending import CostCap
@@ -48,6 +49,7 @@ class ChainPolicy:
     budget: RetryBudget
     limits: Limits
     throttle: Throttle | None
+    hedge: Hedge | None
     max_cost: CostCap
     privacy: Privacy
     on: Mapping[str, str]
@@ -83,6 +85,7 @@ def chain_policy(config: Config, chain: str | None = None) -> ChainPolicy:
         breaker=options(Breaker, "breaker"),
         budget=options(RetryBudget, "budget"),
         limits=options(Limits, "limits"),
+        hedge=options(Hedge, "hedge") if "hedge" in settings else None,
         throttle=options(Throttle, "throttle") if "throttle" in settings else None,
         max_cost=options(CostCap, "max_cost"),
         privacy=Privacy(tuple(config.tables.get("privacy", {}).get("pseudonymise", ()))),

@@ -47,6 +47,7 @@ def _options() -> dict[str, Any]:
     from resilient_ai.core.model import Price
     from resilient_ai.policies.breaker import Breaker
     from resilient_ai.policies.budget import RetryBudget
+    from resilient_ai.policies.hedge import Hedge
     from resilient_ai.policies.limits import Limits
     from resilient_ai.policies.retry import Retry
     from resilient_ai.policies.spending import CostCap
@@ -56,6 +57,7 @@ def _options() -> dict[str, Any]:
     return {
         "BreakerTable": Breaker,
         "BudgetTable": RetryBudget,
+        "HedgeTable": Hedge,
         "LimitsTable": Limits,
         "MaxCostTable": CostCap,
         "PriceTable": Price,

@@ -268,6 +268,18 @@ class ThrottleTable(TypedDict, total=False):
 
 
 @with_config(_STRICT)
+class HedgeTable(TypedDict, total=False):
+    """When a second request is sent beside one that is late; an empty table takes the defaults. None is sent without one."""
+
+    after: Duration
+    """Time without an answer after which it is sent; when absent, the 95th percentile of the model's own answers."""
+    at_most: Annotated[int, Field(ge=1, le=3)]
+    """Requests sent beside each request, each `after` later than the one before."""
+    enabled: bool
+    """False sends none."""
+
+
+@with_config(_STRICT)
 class MaxCostTable(TypedDict, total=False):
     """What may be spent. A model that would pass a bound is not asked; every model asked over the network needs a price then."""
 
@@ -305,6 +317,8 @@ class ChainTable(TypedDict, total=False):
     """How many calls and attempts there may be at a time and a minute."""
     throttle: ThrottleTable
     """How much of what a model refuses for load is kept from it."""
+    hedge: HedgeTable
+    """When a second request is sent beside one that is late. Not for the calls of `wrap`, and never for functions."""
     max_cost: MaxCostTable
     """What a call, and all calls of the chain in a window, may cost at most."""
     on: dict[KindName, Action]

@@ -67,7 +67,7 @@ class ModelStarted:
 @made_quickly
 @dataclass(frozen=True, slots=True)
 class AttemptStarted:
-    """A request is about to go on the wire. `waited` is the pause before it, in seconds."""
+    """A request is about to go on the wire, perhaps beside one that is under way. `waited` is the pause before it, in seconds."""
 
     call: int
     at: float
@@ -170,6 +170,19 @@ class RetrySuppressed:
 @final
 @made_quickly
 @dataclass(frozen=True, slots=True)
+class HedgeSuppressed:
+    """An answer was late and no second request was sent. `reason`: `deadline | breaker | rate_limited | throttle | budget | cost_cap`."""
+
+    call: int
+    at: float
+    model: str
+    provider: str
+    reason: str
+
+
+@final
+@made_quickly
+@dataclass(frozen=True, slots=True)
 class HintIgnored:
     """A provider sent a wait hint that cannot be meant (negative, not a number, far beyond reason)."""
 
@@ -253,6 +266,7 @@ Event: TypeAlias = (
     | ModelSkipped
     | FallbackUsed
     | RetrySuppressed
+    | HedgeSuppressed
     | HintIgnored
     | OutputChecked
     | BreakerChanged

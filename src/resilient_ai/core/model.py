@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol, final, get_args
 
+from resilient_ai.core.brake import Brake
 from resilient_ai.core.clock import Clock
 from resilient_ai.errors import ConfigError
 from resilient_ai.messages import JSON, Chunk, DataClassName, Reply, Request
@@ -47,6 +48,8 @@ class Traits:
         server_address: Host asked, for telemetry; None in the process.
         server_port: Port asked, for telemetry.
         wire: The wire format it speaks, or None.
+        replayable: The same request may be under way twice at a time, so that it may be hedged: it changes nothing where it is answered, and
+            what answers it can do two things at once.
 
     Raises:
         ConfigError: A data class is none, or the window holds nothing.
@@ -62,6 +65,7 @@ class Traits:
     server_address: str | None = None
     server_port: int | None = None
     wire: str | None = None
+    replayable: bool = False
 
     def __post_init__(self) -> None:
         if self.data_classes is not None and not _DATA_CLASSES.issuperset(self.data_classes):
@@ -92,6 +96,7 @@ class Scope:
         idle: Seconds between two pieces of content of a stream.
         notes: What the model wants recorded of this attempt (`status`, `request_id`, `sent`, `flags`), written as it becomes
             known so that a failed or cancelled attempt keeps it.
+        brake: Ends a blocking attempt that is one of several beside each other; None for one that is alone, or asynchronous.
     """
 
     blocking: bool
@@ -101,6 +106,7 @@ class Scope:
     first_token: float
     idle: float
     notes: dict[str, object] = field(default_factory=dict[str, object])
+    brake: Brake | None = None
 
     def remaining(self) -> float:
         """Seconds left for this attempt; may be negative."""

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from resilient_ai.runtime.driver import Driver
 
 _ONCE: Final = Retry(attempts=1)
-_NEVER: Final = ("retry", "on", "on_interrupt", "when_all_open", "reserve", "budget")
+_NEVER: Final = ("retry", "on", "on_interrupt", "when_all_open", "reserve", "budget", "hedge")
 """Policies about a second attempt or another model, neither of which a block can have."""
 
 

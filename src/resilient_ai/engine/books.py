@@ -92,10 +92,11 @@ class Books:
 
     def asked(self, step: Ask) -> None:
         """A request is about to go out."""
+        step.waited, self.waited = self.waited, 0.0
         if self._emit is not None:
             hop = step.hop
             self._emit(
-                events.AttemptStarted(self._number, step.started, hop.name, hop.provider, step.n, self.waited)
+                events.AttemptStarted(self._number, step.started, hop.name, hop.provider, step.n, step.waited)
             )
 
     def committed(self, step: Ask, now: float) -> None:
@@ -123,7 +124,7 @@ class Books:
             step.n,
             kind,
             now - step.started,
-            self.waited,
+            step.waited,
             usage,
             None if price is None else cost_of(price, usage),
             status if isinstance(status, int) else None,
@@ -132,7 +133,6 @@ class Books:
             None if request_id is None else identifier(request_id),
             what_next,
         )
-        self.waited = 0.0
         self.attempts.append(attempt)
         if self._emit is not None:
             self._emit(events.AttemptFinished(self._number, now, attempt))
@@ -181,6 +181,11 @@ class Books:
         """A retry the verdict allowed did not happen."""
         if self._emit is not None:
             self._emit(events.RetrySuppressed(self._number, now, hop.name, hop.provider, reason))
+
+    def not_hedged(self, hop: Hop, reason: str, now: float) -> None:
+        """An answer was late, and no request was sent beside the one under way."""
+        if self._emit is not None:
+            self._emit(events.HedgeSuppressed(self._number, now, hop.name, hop.provider, reason))
 
     def failed(self, hop: Hop, verdict: Verdict, now: float) -> None:
         """What operators want to know of a failure beyond its record."""

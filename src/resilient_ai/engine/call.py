@@ -1,8 +1,9 @@
 """The state machine of one logical call.
 
-    begin ──> Ask | Pause | Done
-    Ask ──settle──> Ask | Pause | Done
-    Pause ──resume──> Ask | Pause | Done
+    begin ──> Ask | Race | Pause | Done
+    Ask ──settle──> Ask | Race | Pause | Done
+    Race ──hedge──> Race, as often as the policy lets it; every request of it but one ──beaten──>, that one ──settle──> as an Ask
+    Pause ──resume──> Ask | Race | Pause | Done
 
 It holds every decision in one place because they must see each other: time can be kept for the last model only by what also plans
 the retries, and the budget can be asked before a pause only by what also knows the deadline. It reads no clock, draws no chance
@@ -18,16 +19,16 @@ import sys
 from typing import TYPE_CHECKING, Final, Literal, final
 
 from resilient_ai.core.failure import FailureKind, Verdict
+from resilient_ai.engine.beside import permit_beside
 from resilient_ai.engine.books import Books
 from resilient_ai.engine.endings import Ending, exception_for
 from resilient_ai.engine.fit import estimated_tokens, misfit, with_feedback, with_prefix
-from resilient_ai.engine.plan import LEARNED_RESERVE_SHARE
+from resilient_ai.engine.lessons import blame, lost
 from resilient_ai.engine.purse import Purse
-from resilient_ai.engine.steps import Ask, Done, Ended, Pause, Step
+from resilient_ai.engine.steps import Ask, Done, Ended, Pause, Race, Step
 from resilient_ai.errors import InvalidOutput
 from resilient_ai.messages import Outcome, Skip
 from resilient_ai.policies.retry import Strategies
-from resilient_ai.policies.throttle import REFUSED_FOR_LOAD
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from resilient_ai.core.events import Event
     from resilient_ai.engine.plan import Hop, Plan
     from resilient_ai.messages import Reply, Request
-    from resilient_ai.policies.breaker import Permit
 
 _NO_SLICE: Final[tuple[int, float, float]] = (-1, 0.0, 0.0)
 _ANSWERED: Final = Done(None)
@@ -71,6 +71,7 @@ class Call:
         "_paused_at",
         "_plan",
         "_purse",
+        "_racing",
         "_reasks",
         "_request",
         "_slice",
@@ -129,6 +130,8 @@ class Call:
         self.endings: list[Ending] = []
         self._hop: Hop | None = None
         self._step: Ask | None = None
+        self._racing: tuple[Ask, ...] = ()
+        """The requests under way beside each other, in the order they were sent; empty while there is only one."""
         self._n = 0
         self._failures = 0
         self._failed: Ending | None = None
@@ -201,9 +204,7 @@ class Call:
             return _ANSWERED
         if verdict is None:
             raise AssertionError("a failure without a verdict")
-        self._blame(hop, step.permit, now, verdict, seconds)
-        self._learn(hop, verdict, now)
-        self._books.failed(hop, verdict, now)
+        self._blame(step, verdict, now)
         if self.committed:
             return self._after_interrupt(step, ended, verdict, now)
         return self._after_failure(step, ended, verdict, now)
@@ -214,18 +215,51 @@ class Call:
             self._books.committed(self._step, now)
         self.committed = True
 
+    def hedge(self, first: Ask, now: float) -> Race | None:
+        """A further request, to be sent beside those under way since `first`; None if there is to be none, and the reason is told."""
+        hedge, hop = self._plan.hedge, first.hop
+        if self._step is None or hedge is None:
+            raise AssertionError("a hedge without an attempt or a policy")
+        tokens = self._estimate() + (self.request.max_tokens or 0) if hop.state.pace.counts else 0
+        permit = permit_beside(hop, now, first.until, tokens, self._chance, self._purse)
+        if isinstance(permit, str):
+            self._books.not_hedged(hop, permit, now)
+            return None
+        self._n += 1
+        # All are to answer by the same instant: a race takes no longer than one attempt may.
+        beside = Ask(hop, first.request, self._n, first.until, permit, now)
+        self._racing = (*(self._racing or (self._step,)), beside)
+        self._books.asked(beside)
+        delay = hedge.delay(hop.state.latency) if beside.n - first.n < hedge.at_most else None
+        return Race(beside, float("inf") if delay is None else now + delay, 1 + hedge.at_most)
+
+    def beaten(self, step: Ask, ended: Ended, now: float) -> None:
+        """A request of a race has ended that does not decide it: another one answered, or is still under way."""
+        left = tuple(one for one in self._racing if one is not step)
+        self._step = left[0]
+        self._racing = left if len(left) > 1 else ()
+        if self._purse is not None:
+            self._purse.pay(step.hop, ended, now)
+        if ended.verdict is None or ended.verdict.kind is FailureKind.CANCELLED:
+            lost(step, now, self._chance, answered=ended.verdict is None, last=step.n == self._n)
+            self._books.breaker_moved(step.hop, now)
+        else:
+            self._blame(step, ended.verdict, now)
+        self._record(step, ended, now, "hedged")
+
     def abandon(self, now: float, ended: Ended, verdict: str = "cancelled") -> None:
         """The caller is gone in the middle of an attempt or a pause: cancelled, or done with a stream early.
 
-        The permit goes back as neutral; what was used is recorded.
+        Permits go back as neutral; what was used is recorded.
         """
         step = self._step
         self._step = None
-        if step is not None:
-            step.hop.state.breaker.settle(step.permit, "neutral", now, self._chance)
+        under_way, self._racing = self._racing or (() if step is None else (step,)), ()
+        for one in under_way:
+            one.hop.state.breaker.settle(one.permit, "neutral", now, self._chance)
             if self._purse is not None:
-                self._purse.pay(step.hop, ended, now)
-            self._record(step, ended, now, verdict)
+                self._purse.pay(one.hop, ended, now)
+            self._record(one, ended, now, verdict)
         self._books.left(now, ended)
 
     def finish(self, now: float, wall: float, error: str | None, reply: Reply | None) -> Outcome:
@@ -255,8 +289,8 @@ class Call:
     def _skip(self, hop: Hop, now: float) -> Skip | None:
         """Why `hop` is passed over, or None if it is to be asked."""
         traits = hop.traits
-        if traits.context_tokens is not None and self._tokens is None:
-            self._tokens = estimated_tokens(self.request)
+        if traits.context_tokens is not None:
+            self._estimate()
         reason = self._misfit(hop)
         if reason is None and self._purse is not None and not self._purse.affords(hop, now):
             reason = "cost_cap"
@@ -264,7 +298,7 @@ class Call:
             return Skip(hop.name, hop.provider, reason)
         wait = hop.state.breaker.peek(now)
         if wait is not None:
-            return Skip(hop.name, hop.provider, "circuit_open", _finite(wait))
+            return Skip(hop.name, hop.provider, "circuit_open", None if wait == float("inf") else wait)
         latest = self._slice_end(hop, now)
         if latest - now < LEAST_ATTEMPT_SECONDS:
             return Skip(hop.name, hop.provider, "no_time")
@@ -318,27 +352,10 @@ class Call:
         place, instant, end = self._slice
         if place == hop.index and instant == now:
             return end
-        end = self._until_less_reserve(hops[hop.index + 1 :], now)
+        usable = [other for other in hops[1:] if self._usable(other, now)]
+        end = self.until - self._plan.kept(hop.index, usable, self.until - self.started)
         self._slice = (hop.index, now, end)
         return end
-
-    def _until_less_reserve(self, behind: tuple[Hop, ...], now: float) -> float:
-        configured = self._plan.reserve
-        reserve = 0.0
-        for other in behind:
-            if self._usable(other, now):
-                reserve += other.needs(configured)
-        if configured is None:
-            # What all but the first would like may be more than their share. Each then gets the same part of its wish: were the sum
-            # capped at every place anew, the models in the middle would find all of it kept for the last one.
-            share = LEARNED_RESERVE_SHARE * (self.until - self.started)
-            wished = reserve
-            if len(behind) + 1 < len(self._plan.hops):
-                wished = sum(other.needs(None) for other in self._plan.hops[1:] if self._usable(other, now))
-            wished = max(wished, reserve)
-            if wished > share:
-                reserve *= share / wished
-        return self.until - reserve
 
     def _turn_to(self, hop: Hop, now: float, why: str | None) -> Step:
         previous = self._hop
@@ -365,9 +382,7 @@ class Call:
                 return self._next_after(hop, now, "rate_limited")
             return self._pause(self._plan.retry.after_hint(held - now, self._chance), now, latest)
         if state.pace.counts and not self._booked:
-            if self._tokens is None:
-                self._tokens = estimated_tokens(self.request)
-            start = state.pace.book(now, self._tokens + (self.request.max_tokens or 0), latest)
+            start = state.pace.book(now, self._estimate() + (self.request.max_tokens or 0), latest)
             if start is None:
                 return self._next_after(hop, now, "rate_limited")
             self._booked = True
@@ -380,7 +395,7 @@ class Call:
             self._books.breaker_moved(hop, now)
         if permit is None:
             if self._purse is not None:
-                self._purse.release(now)
+                self._purse.release(hop, now)
             return self._next_after(hop, now, "circuit_open")
         self._booked = False
         self._n += 1
@@ -388,7 +403,18 @@ class Call:
         step = Ask(hop, self._request, self._n, min(now + hop.timeouts.attempt, latest), permit, now)
         self._step = step
         self._books.asked(step)
+        hedge = self._plan.hedge
+        if hedge is not None and self._operation == "chat" and hop.traits.replayable:
+            delay = hedge.delay(state.latency)
+            if delay is not None and now + delay + LEAST_ATTEMPT_SECONDS <= step.until:
+                return Race(step, now + delay, 1 + hedge.at_most)
         return step
+
+    def _estimate(self) -> int:
+        """Tokens the request is taken to need; worked out once."""
+        if self._tokens is None:
+            self._tokens = estimated_tokens(self.request)
+        return self._tokens
 
     def _next_after(self, hop: Hop, now: float, reason: str) -> Step:
         """Leaves `hop` although its time or its health changed only after it was chosen."""
@@ -489,11 +515,9 @@ class Call:
         strategies.observe(self._failures, error, now)
         if not strategies.wants_retry():
             return None
-        if (
-            not waits
-            and strategies.stops(self._failures, verdict)
-            and not (forced and self._below_attempts())
-        ):
+        most = self._plan.retry.most_attempts if forced else None
+        some_left = most is not None and self._failures < most
+        if not waits and strategies.stops(self._failures, verdict) and not some_left:
             self._books.suppressed(hop, "attempts", now)
             return None
         latest = self._slice_end(hop, now)
@@ -519,10 +543,6 @@ class Call:
         self._drawn = drawn
         return self._pause(pause, now, latest)
 
-    def _below_attempts(self) -> bool:
-        most = self._plan.retry.most_attempts
-        return most is not None and self._failures < most
-
     def _after_interrupt(self, step: Ask, ended: Ended, verdict: Verdict, now: float) -> Step:
         """A stream broke after content was delivered: only `on_interrupt` decides."""
         hop = step.hop
@@ -543,33 +563,15 @@ class Call:
         return following
 
     def _overflowed(self, hop: Hop) -> None:
-        if self._tokens is None:
-            self._tokens = estimated_tokens(self.request)
-        self._least_context = max(self._least_context, hop.traits.context_tokens or self._tokens)
+        self._least_context = max(self._least_context, hop.traits.context_tokens or self._estimate())
 
     # --- what is learned -------------------------------------------------------------------------------------------
 
-    def _learn(self, hop: Hop, verdict: Verdict, now: float) -> None:
-        """What a failure teaches every other call of the same model."""
-        if verdict.kind is FailureKind.RATE_LIMITED and verdict.retry_after is not None:
-            # No hint, however long, may lame a model for the life of the process.
-            hop.state.pace.hold(now + min(verdict.retry_after, self._plan.breaker.open_for_max))
-        if hop.state.throttle is not None and verdict.kind in REFUSED_FOR_LOAD:
-            hop.state.throttle.refused(now)
-
-    def _blame(self, hop: Hop, permit: Permit, now: float, verdict: Verdict, seconds: float) -> None:
-        """Gives a permit back with what a failure says of the model's health."""
-        hop.state.breaker.settle(
-            permit,
-            verdict.health,
-            now,
-            self._chance,
-            seconds=seconds,
-            alert=verdict.alert,
-            retry_after=verdict.retry_after,
-            reason=verdict.kind.value,
-        )
-        self._books.breaker_moved(hop, now)
+    def _blame(self, step: Ask, verdict: Verdict, now: float) -> None:
+        """Gives a permit back, and what a failure says of the model to every other call of it."""
+        blame(step, verdict, now, self._chance, self._plan.breaker.open_for_max)
+        self._books.breaker_moved(step.hop, now)
+        self._books.failed(step.hop, verdict, now)
 
     def _record(self, step: Ask, ended: Ended, now: float, what_next: str) -> None:
         if ended.checked:
@@ -594,7 +596,3 @@ class Call:
             partial=partial if self.committed else None,
             around=self.around,
         )
-
-
-def _finite(seconds: float) -> float | None:
-    return None if seconds == float("inf") else seconds

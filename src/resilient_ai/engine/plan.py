@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, final
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from resilient_ai.policies.breaker import Breaker
     from resilient_ai.policies.budget import RetryBudget
     from resilient_ai.policies.fallback import OnInterrupt, WhenAllOpen
+    from resilient_ai.policies.hedge import Hedge
     from resilient_ai.policies.limits import Limits
     from resilient_ai.policies.retry import Retry
     from resilient_ai.policies.throttle import Throttle
@@ -112,6 +113,7 @@ class Plan:
         max_cost: What may be spent.
         spending: What the chain has spent in the window of `max_cost`; None without one.
         throttle: How much of what a model refuses for load is kept from it; None keeps back nothing.
+        hedge: When a second request is sent beside one that is late; None sends none.
         patient: A model that told an earlier call to wait is waited for where nobody else answers sooner; otherwise it is asked at once.
     """
 
@@ -133,6 +135,29 @@ class Plan:
     spending: Spending | None = None
     patient: bool = True
     throttle: Throttle | None = None
+    hedge: Hedge | None = None
+
+    def kept(self, index: int, usable: Sequence[Hop], seconds: float) -> float:
+        """Seconds to keep for the models behind the place `index`.
+
+        Args:
+            index: The place of the model whose turn it is.
+            usable: Those behind the first place that could be asked now.
+            seconds: The length of the call.
+        """
+        configured = self.reserve
+        reserve = 0.0
+        for hop in usable:
+            if hop.index > index:
+                reserve += hop.needs(configured)
+        if configured is None:
+            # What all but the first would like may be more than their share. Each then gets the same part of its wish: were the sum
+            # capped at every place anew, the models in the middle would find all of it kept for the last one.
+            share = LEARNED_RESERVE_SHARE * seconds
+            wished = reserve if index == 0 else sum(hop.needs(None) for hop in usable)
+            if wished > share:
+                reserve *= share / wished
+        return reserve
 
     def worst_case(self, *, checked: bool = False) -> WorstCase:
         """The most a call of this plan may cost; `checked` counts the re-asks of validated output."""
@@ -140,7 +165,9 @@ class Plan:
         most = None if "wait" in self.on.values() else self.retry.most_attempts
         extra = self.reasks if checked else 0
         # A chain whose breakers are all open still asks its last model once; that is within its own attempts.
-        requests = None if most is None else len(self.hops) * (most + extra)
+        beside = 0 if self.hedge is None else self.hedge.at_most
+        widths = [1 + beside if hop.traits.replayable else 1 for hop in self.hops]
+        requests = None if most is None else sum(widths) * (most + extra)
         per_hop = [
             (most or 0) * hop.timeouts.attempt + max(0, (most or 0) - 1) * self.retry.longest_wait
             for hop in self.hops
@@ -173,6 +200,8 @@ class Plan:
         ]
         if self.throttle is not None and self.throttle.enabled:
             lines.append(f"  throttle: {_throttle_in_words(self.throttle)}")
+        if self.hedge is not None:
+            lines.append(f"  hedge: {self._hedge_in_words(self.hedge)}")
         if self.max_cost.active:
             lines.append(f"  cost: at most {self.max_cost}")
         if self.on:
@@ -218,6 +247,15 @@ class Plan:
             f"opens at {breaker.failure_ratio:.0%} of {breaker.min_calls} or more in {breaker.window:g} s{row}, "
             f"for {breaker.open_for:g} s to {breaker.open_for_max:g} s"
         )
+
+    def _hedge_in_words(self, hedge: Hedge) -> str:
+        extra = "one more request" if hedge.at_most == 1 else f"up to {hedge.at_most} more requests"
+        after = (
+            "the 95th percentile of the model's own answers" if hedge.after is None else f"{hedge.after:g} s"
+        )
+        left_out = [hop.label for hop in self.hops if not hop.traits.replayable]
+        but = f", never for {', '.join(left_out)}" if left_out else ""
+        return f"{extra} after {after} without an answer, paid from the retry budget; whole answers, no streams{but}"
 
     def _limits_in_words(self) -> str:
         limits = self.limits

@@ -33,7 +33,7 @@ class Purse:
         if not estimate:
             return True
         most = self._cap.per_call
-        if most is not None and self._spent + estimate > most:
+        if most is not None and self._spent + self._held + estimate > most:
             return False
         most = self._cap.per_window
         return most is None or self._spending is None or self._spending.taken(now) + estimate <= most
@@ -46,23 +46,24 @@ class Purse:
         most = self._cap.per_window
         if most is not None and self._spending is not None and not self._spending.hold(estimate, most, now):
             return False
-        self._held = estimate
+        self._held += estimate
         return True
 
-    def release(self, now: float) -> None:
-        """Gives back what was set aside for a request that was not sent."""
-        self._settle(0.0, now)
+    def release(self, hop: Hop, now: float) -> None:
+        """Gives back what was set aside for a request to `hop` that was not sent."""
+        self._settle(self._estimate(hop), 0.0, now)
 
     def pay(self, hop: Hop, ended: Ended, now: float) -> None:
         """The attempt for which money was set aside has ended."""
         price = hop.traits.price
-        self._settle(0.0 if price is None else charged(price, ended, self._held), now)
+        held = self._estimate(hop)
+        self._settle(held, 0.0 if price is None else charged(price, ended, held), now)
 
-    def _settle(self, spent: float, now: float) -> None:
+    def _settle(self, held: float, spent: float, now: float) -> None:
         self._spent += spent
+        self._held = max(0.0, self._held - held)
         if self._spending is not None:
-            self._spending.settle(self._held, spent, now)
-        self._held = 0.0
+            self._spending.settle(held, spent, now)
 
     def _estimate(self, hop: Hop) -> float:
         price = hop.traits.price

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @final
 @dataclass(slots=True)
 class Ask:
-    """Next: send `request` to the model of `hop`, and have its answer by the instant `until`."""
+    """Next: send `request` to the model of `hop`, and have its answer by the instant `until`. `waited` is the pause before it, in seconds."""
 
     hop: Hop
     request: Request
@@ -23,6 +23,20 @@ class Ask:
     until: float
     permit: Permit
     started: float
+    waited: float = 0.0
+
+
+@final
+@dataclass(slots=True)
+class Race:
+    """Next: as `ask` says; and if it has not ended by the instant `at`, ask the call for a `hedge`, a further one to be sent beside it.
+
+    Up to `most` are under way at a time.
+    """
+
+    ask: Ask
+    at: float
+    most: int
 
 
 @final
@@ -41,8 +55,8 @@ class Done:
     error: Exception | None
 
 
-Step: TypeAlias = Ask | Pause | Done
-"""Match it by type: every driver handles all three."""
+Step: TypeAlias = Ask | Race | Pause | Done
+"""Match it by type. A `Race` comes only where the plan has a hedge and a whole answer is asked for."""
 
 
 @final

@@ -48,6 +48,7 @@ class FunctionModel(CalledFunction):
         typical_seconds: What an answer usually takes, until that has been measured.
         local: It stays on this device; None takes True.
         data_classes: Data classes it may see; None means all.
+        replayable: It may be called again while it runs, and calling it twice does no harm, so that it may be hedged.
 
     Raises:
         ConfigError: It is not callable.
@@ -63,6 +64,7 @@ class FunctionModel(CalledFunction):
         typical_seconds: float = TYPICAL_SECONDS,
         local: bool = False,
         data_classes: Sequence[str] | None = None,
+        replayable: bool = False,
     ) -> None:
         if not callable(function):
             raise ConfigError(
@@ -73,7 +75,9 @@ class FunctionModel(CalledFunction):
             function,
             name=name or getattr(function, "__name__", None) or type(function).__name__,
             kind="function",
-            traits=Traits(local=local, typical_seconds=typical_seconds, data_classes=allowed),
+            traits=Traits(
+                local=local, typical_seconds=typical_seconds, data_classes=allowed, replayable=replayable
+            ),
         )
         self._takes_request = _takes_request(what_runs(function))
 

@@ -6,6 +6,7 @@ other models of the call share its placeholders.
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, cast, final
 
@@ -64,13 +65,14 @@ class PseudonymisedModel:
         redactor: What finds the values for `names`; where it fails, nothing is sent.
     """
 
-    __slots__ = ("_hidden", "_model", "_names", "_redactor", "_seen", "_traits")
+    __slots__ = ("_hidden", "_lock", "_model", "_names", "_redactor", "_seen", "_traits")
 
     def __init__(self, model: Model, names: Pseudonymiser, redactor: Redactor) -> None:
         self._model = model
         self._names = names
         self._redactor = redactor
         self._traits = replace(model.traits, data_classes=None)
+        self._lock = threading.Lock()  # two attempts may be under way beside each other
         self._seen: Request | None = None
         self._hidden: Request | None = None
 
@@ -118,19 +120,20 @@ class PseudonymisedModel:
 
     def _shown(self, request: Request) -> Request:
         """`request` as the model may see it. The same request is hidden once, however often it is tried."""
-        if request is not self._seen or self._hidden is None:
-            failures = self._redactor.errors
-            self._hidden = _hidden(self._names, request)
-            if self._redactor.errors != failures:
-                self._hidden = None
-                raise ModelError(
-                    "the request could not be pseudonymised; nothing was sent",
-                    verdict=replace(verdict_of(FailureKind.LOCAL, sent=False), next_model=True),
-                    model=self.name,
-                    provider=self.provider,
-                )
-            self._seen = request
-        return self._hidden
+        with self._lock:
+            if request is not self._seen or self._hidden is None:
+                failures = self._redactor.errors
+                self._hidden = _hidden(self._names, request)
+                if self._redactor.errors != failures:
+                    self._hidden = None
+                    raise ModelError(
+                        "the request could not be pseudonymised; nothing was sent",
+                        verdict=replace(verdict_of(FailureKind.LOCAL, sent=False), next_model=True),
+                        model=self.name,
+                        provider=self.provider,
+                    )
+                self._seen = request
+            return self._hidden
 
 
 # --- the request ------------------------------------------------------------------------------------------------------

@@ -93,6 +93,7 @@ class RemoteModel:
             server_address=self._transport.host,
             server_port=self._transport.port,
             wire=codec.format,
+            replayable=not base.local,
         )
         self._key = f"{provider}:{name}@{base_url.rstrip('/')}#{credential.identity}"
 

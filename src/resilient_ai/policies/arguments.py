@@ -9,6 +9,7 @@ from resilient_ai.errors import ConfigError
 from resilient_ai.policies.breaker import Breaker
 from resilient_ai.policies.budget import RetryBudget
 from resilient_ai.policies.exposure import Privacy
+from resilient_ai.policies.hedge import Hedge
 from resilient_ai.policies.limits import Limits
 from resilient_ai.policies.retry import Retry
 from resilient_ai.policies.spending import CostCap
@@ -21,6 +22,7 @@ _TAKEN: Final[Mapping[str, tuple[Any, str]]] = {
     "breaker": (Breaker, "breaker=Breaker(enabled=False)"),
     "budget": (RetryBudget, "budget=RetryBudget(capacity=100)"),
     "limits": (Limits, "limits=Limits(concurrency=8)"),
+    "hedge": (Hedge, "hedge=Hedge()"),
     "throttle": (Throttle, "throttle=Throttle(k=2)"),
     "max_cost": (CostCap, "max_cost=CostCap(per_call=0.05)"),
     "privacy": (Privacy, "privacy=Privacy(pseudonymise=('personal',))"),

@@ -71,8 +71,14 @@ class BudgetState:
         self._floor: deque[float] = deque()
         self._lock = threading.Lock()
 
-    def draw(self, kind: FailureKind | None, now: float) -> float | None:
-        """Pays for one extra attempt. Tokens drawn (0 from the floor), or None if the budget forbids the attempt."""
+    def draw(self, kind: FailureKind | None, now: float, *, floor: bool = True) -> float | None:
+        """Pays for one extra attempt. Tokens drawn (0 from the floor), or None if the budget forbids the attempt.
+
+        Args:
+            kind: The failure before it, or None.
+            now: The instant.
+            floor: An empty bucket still lets the floor's few through. They are for retries; a hedge does without.
+        """
         options = self.options
         if not options.enabled:
             return 0.0
@@ -81,11 +87,13 @@ class BudgetState:
             if self.tokens >= cost:
                 self.tokens -= cost
                 return cost
-            floor = self._floor
-            while floor and floor[0] <= now - options.floor_seconds:
-                floor.popleft()
-            if len(floor) < options.floor:
-                floor.append(now)
+            if not floor:
+                return None
+            recent = self._floor
+            while recent and recent[0] <= now - options.floor_seconds:
+                recent.popleft()
+            if len(recent) < options.floor:
+                recent.append(now)
                 return 0.0
             return None
 

@@ -6,10 +6,17 @@ import asyncio
 import contextlib
 import types
 from collections.abc import Coroutine, Generator
-from typing import Final, TypeVar, final
+from typing import TYPE_CHECKING, Final, TypeVar, final
 
 from resilient_ai.core.clock import Clock
 from resilient_ai.core.deadline import AttemptTimeout
+from resilient_ai.engine.endings import bare
+from resilient_ai.runtime.driver import Finished
+
+if TYPE_CHECKING:
+    from resilient_ai.core.model import Scope
+    from resilient_ai.engine.steps import Ask
+    from resilient_ai.messages import Reply
 
 T = TypeVar("T")
 
@@ -46,6 +53,68 @@ class _Place:
     def _set(self) -> None:
         if not self._future.done():
             self._future.set_result(None)
+
+
+@final
+class _Racers:
+    """One task for each attempt. None outlives the call: `stop` waits for them, however often it is cancelled meanwhile."""
+
+    __slots__ = ("_clock", "_tasks")
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._tasks: dict[asyncio.Task[Reply], Ask] = {}
+
+    def start(self, step: Ask, scope: Scope, work: Coroutine[object, object, Reply]) -> bool:  # noqa: ARG002 - a task is cancelled from outside
+        self._tasks[asyncio.get_running_loop().create_task(work)] = step
+        return True
+
+    async def next(self, until: float) -> Finished | None:
+        loop = asyncio.get_running_loop()
+        seconds = None if until == float("inf") else max(0.0, until - self._clock.now())
+        while True:
+            due = loop.time() + (seconds or 0.0)
+            await asyncio.wait(self._tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            for task in self._tasks:
+                if task.done():
+                    return self._finished(task)
+            if loop.time() - due <= BLOCKED_SECONDS:
+                return None
+            # The loop stood still. What came meanwhile is not read yet, and must not be taken for late.
+            seconds = GRACE_SECONDS
+
+    async def stop(self) -> list[Finished]:
+        came_in = [self._finished(task) for task in list(self._tasks) if task.done()]
+        cancelled: asyncio.CancelledError | None = None
+        self._cancel()
+        while self._tasks:
+            try:
+                await asyncio.wait(self._tasks)
+            except asyncio.CancelledError as error:
+                cancelled = error
+                self._cancel()
+                continue
+            for task in list(self._tasks):
+                dropped = self._finished(task).error
+                if dropped is not None:
+                    bare(dropped)  # its frames hold the task, which holds the error
+        if cancelled is None:
+            return came_in
+        try:
+            raise cancelled
+        finally:
+            del cancelled  # it holds this frame
+
+    def _cancel(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+
+    def _finished(self, task: asyncio.Task[Reply]) -> Finished:
+        step = self._tasks.pop(task)
+        try:
+            return Finished(step, task.result(), None)
+        except BaseException as error:  # noqa: BLE001 - raised or judged where the call is
+            return Finished(step, None, error)
 
 
 @types.coroutine
@@ -113,6 +182,9 @@ class AioDriver:
             raise
         finally:
             timer.cancel()
+
+    def racers(self, most: int) -> _Racers:  # noqa: ARG002 - tasks are many
+        return _Racers(self.clock)
 
     def place(self) -> _Place:
         return _Place(self.clock)

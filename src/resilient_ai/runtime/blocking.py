@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Coroutine
-from typing import TypeVar, final
+from typing import TYPE_CHECKING, TypeVar, final
 
 from resilient_ai.core.clock import Clock
+
+if TYPE_CHECKING:
+    from resilient_ai.runtime.racing_threads import RacingThreads
+    from resilient_ai.runtime.threads import Threads
 
 T = TypeVar("T")
 
@@ -49,20 +53,29 @@ class _Place:
 
 @final
 class BlockingDriver:
-    """Runs the orchestrator in the current thread. Stateless but for its clock; shared by all threads."""
+    """Runs the orchestrator in the current thread. Shared by all threads; keeps nothing but threads for attempts beside each other."""
 
-    __slots__ = ("clock",)
+    __slots__ = ("_threads", "clock")
 
     blocking = True
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
+        self._threads: Threads | None = None
 
     async def sleep_until(self, until: float) -> None:
         self.clock.sleep(max(0.0, until - self.clock.now()))
 
     def bounded(self, work: Coroutine[object, object, T], until: float) -> Coroutine[object, object, T]:  # noqa: ARG002 - bounded by the work itself
         return work
+
+    def racers(self, most: int) -> RacingThreads | None:
+        from resilient_ai.runtime.racing_threads import racing_threads, threads_for_racers
+
+        if self._threads is None:
+            # Two threads may come here at once: what the later one overwrites goes with its race.
+            self._threads = threads_for_racers()
+        return racing_threads(self._threads, self.clock, most)
 
     def place(self) -> _Place:
         return _Place(self.clock)

@@ -1,4 +1,4 @@
-"""What the orchestrator needs of the world: a way to wait, a way to bound work in time, a place in a line.
+"""What the orchestrator needs of the world: a way to wait, to bound work in time, to stand in a line, to run attempts beside each other.
 
 `aio` suspends, `blocking` blocks. The orchestrator is written once against this and never asks which it runs on.
 """
@@ -6,9 +6,15 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from typing import Protocol, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, TypeVar, final
 
 from resilient_ai.core.clock import Clock
+
+if TYPE_CHECKING:
+    from resilient_ai.core.model import Scope
+    from resilient_ai.engine.steps import Ask
+    from resilient_ai.messages import Reply
 
 T = TypeVar("T")
 
@@ -22,6 +28,36 @@ class Place(Protocol):
 
     async def wait(self, until: float) -> bool:
         """Waits until woken (True) or until the instant `until` (False)."""
+        ...
+
+
+@final
+@dataclass(slots=True)
+class Finished:
+    """How one of several attempts came in: what it was answered, or what it raised."""
+
+    step: Ask
+    reply: Reply | None
+    error: BaseException | None
+
+
+class Racers(Protocol):
+    """Attempts under way beside each other. Owned by one call, which stops them on every ending."""
+
+    def start(self, step: Ask, scope: Scope, work: Coroutine[object, object, Reply]) -> bool:
+        """Begins `work`, which is the attempt of `step`; False if it cannot be begun, and then it is closed."""
+        ...
+
+    async def next(self, until: float) -> Finished | None:
+        """The next that comes in, of several at once the one sent first; None if none has at the instant `until`, which may be infinite."""
+        ...
+
+    async def stop(self) -> list[Finished]:
+        """Ends those still under way, waits for their end, and drops what they answer. Idempotent.
+
+        Returns:
+            Those that had come in by themselves and were not asked for.
+        """
         ...
 
 
@@ -48,6 +84,10 @@ class Driver(Protocol):
         Raises:
             AttemptTimeout: Time was up. A blocking driver leaves raising it to the work itself, which knows what it waits for.
         """
+        ...
+
+    def racers(self, most: int) -> Racers | None:
+        """A way to run up to `most` attempts beside each other; None if there is no room for them."""
         ...
 
     def place(self) -> Place:

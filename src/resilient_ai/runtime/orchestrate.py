@@ -15,7 +15,7 @@ from resilient_ai.core.failure import FailureKind, Verdict, verdict_of
 from resilient_ai.core.model import CheckRaised, Refused, Scope
 from resilient_ai.engine.call import Call
 from resilient_ai.engine.endings import attach, bare
-from resilient_ai.engine.steps import Ask, Done, Ended, Pause, Step
+from resilient_ai.engine.steps import Ask, Done, Ended, Pause, Race, Step
 from resilient_ai.errors import (
     BudgetExceeded,
     CallError,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from resilient_ai.engine.plan import Hop
     from resilient_ai.messages import Outcome, Reply
     from resilient_ai.policies.limits import Concurrency
-    from resilient_ai.runtime.driver import Driver
+    from resilient_ai.runtime.driver import Driver, Finished
 
 Judge: TypeAlias = Callable[[Exception], Verdict]
 """Reads any exception."""
@@ -98,6 +98,10 @@ async def go_on(
                 elif type(step) is Pause:
                     await driver.sleep_until(step.until)
                     step = call.resume(clock.now())
+                elif type(step) is Race:  # never where answers are handed over: wrapped clients have no hedge
+                    ended, now = await _race(call, step, driver, judge, check)
+                    reply = ended.reply if ended.error is None else None
+                    step = call.settle(ended, now)
                 elif type(step) is Done:
                     break
         except BaseException:
@@ -275,3 +279,90 @@ async def _attempt(step: Ask, driver: Driver, judge: Judge, check: Check | None,
     finally:
         CURRENT_DEADLINE.reset(token)
     return Ended(reply=reply, checked=check is not None, notes=scope.notes)
+
+
+# --- attempts beside each other ---------------------------------------------------------------------------------------
+
+
+async def _race(
+    call: Call, first: Race, driver: Driver, judge: Judge, check: Check | None
+) -> tuple[Ended, float]:
+    """How the request ended that decides a race, and when; the call has been told of the others.
+
+    The first answer decides, or the last failure. Nothing of a race is under way any more when it has been decided, or is left.
+    """
+    clock = driver.clock
+    racers = driver.racers(first.most)
+    scopes: dict[int, Scope] = {}
+    under_way: list[Ask] = []
+
+    def start(step: Ask) -> bool:
+        scope = scope_of(step, driver)
+        if racers is None or not racers.start(step, scope, _answered(step, scope, driver)):
+            return False
+        scopes[step.n] = scope
+        under_way.append(step)
+        return True
+
+    if racers is None or not start(first.ask):
+        return await _attempt(first.ask, driver, judge, check, None), clock.now()
+    at = first.at
+    try:
+        while True:
+            finished = await racers.next(at)
+            now = clock.now()
+            if finished is None:
+                further = call.hedge(first.ask, now)
+                at = float("inf") if further is None else further.at
+                if further is not None and not start(further.ask):
+                    call.beaten(further.ask, Ended(verdict=CANCELLED), now)
+                continue
+            step = finished.step
+            ended = _judged(finished, scopes[step.n], judge, check)
+            del finished  # its error may hold this frame
+            under_way.remove(step)
+            if ended.error is None or not under_way:
+                break
+            call.beaten(step, ended, now)
+    finally:
+        came_in = {late.step.n: late for late in await racers.stop()}
+    for loser in under_way:
+        late, scope = came_in.get(loser.n), scopes[loser.n]
+        known = late is not None and (late.error is None or isinstance(late.error, Exception))
+        # One that was told to stop is billed, and nobody knows for how much.
+        lost = Ended(verdict=CANCELLED, notes=scope.notes)
+        call.beaten(loser, _judged(late, scope, judge, None) if late is not None and known else lost, now)
+    return ended, now
+
+
+async def _answered(step: Ask, scope: Scope, driver: Driver) -> Reply:
+    """The answer to one of several attempts."""
+    token = CURRENT_DEADLINE.set((driver.clock, step.until))
+    try:
+        return await driver.bounded(step.hop.model.answer(step.request, scope), step.until)
+    finally:
+        CURRENT_DEADLINE.reset(token)
+
+
+def _judged(finished: Finished, scope: Scope, judge: Judge, check: Check | None) -> Ended:
+    """How one of several attempts ended: checked and judged where the call is, like any other.
+
+    Raises:
+        BaseException: What it raised that is no failure of a model.
+    """
+    step, reply, error = finished.step, finished.reply, finished.error
+    checked = check is not None
+    if error is None and reply is not None:
+        try:
+            reply = reply if check is None else check(reply)
+        except Exception as objection:  # noqa: BLE001 - judged like any other
+            return _unanswered(step, scope, objection, judge, checked=checked)
+        return Ended(reply=reply, checked=checked, notes=scope.notes)
+    if isinstance(error, Exception):
+        ended = _unanswered(step, scope, error, judge, checked=checked)
+        bare(error)  # its frames hold what ran it, which holds the error
+        return ended
+    try:
+        raise error or AssertionError("an attempt without an end")
+    finally:
+        del error, finished

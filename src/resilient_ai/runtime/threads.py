@@ -49,6 +49,12 @@ class Threads(Executor):
         self._changed = threading.Condition()
         reset_in_child(self)
 
+    @property
+    def spare(self) -> int:
+        """Work that would be begun at once if it came now, in a thread that is idle or can be started."""
+        with self._changed:
+            return self._most - self._alive + self._idle - len(self._waiting)
+
     async def run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """What `function` returns, called in one of the threads with the context variables of this task.
 

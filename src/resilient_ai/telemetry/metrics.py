@@ -123,6 +123,7 @@ class _Instruments:
         self.retry_delay = _histogram(meter, names.METRIC_RETRY_DELAY)
         self.attempts = _counter(meter, names.METRIC_ATTEMPTS)
         self.retry_suppressed = _counter(meter, names.METRIC_RETRY_SUPPRESSED)
+        self.hedge_suppressed = _counter(meter, names.METRIC_HEDGE_SUPPRESSED)
         self.fallbacks = _counter(meter, names.METRIC_FALLBACKS)
         self.transitions = _counter(meter, names.METRIC_BREAKER_TRANSITIONS)
         self.rejections = _counter(meter, names.METRIC_BREAKER_REJECTIONS)
@@ -272,6 +273,12 @@ class Metrics:
                     self._to.throttled.add(1, labels.copy())
                 labels[names.REASON] = self._reason(event.reason)
                 self._to.retry_suppressed.add(1, labels)
+            case events.HedgeSuppressed():
+                labels = self._who(event.provider, event.model)
+                if event.reason == "throttle":
+                    self._to.throttled.add(1, labels.copy())
+                labels[names.REASON] = self._reason(event.reason)
+                self._to.hedge_suppressed.add(1, labels)
             case events.OutputChecked():
                 labels = {
                     names.VALIDATION_NAME: self._check(event.name),
@@ -378,6 +385,7 @@ _Rare: TypeAlias = (
     events.ModelSkipped
     | events.FallbackUsed
     | events.RetrySuppressed
+    | events.HedgeSuppressed
     | events.HintIgnored
     | events.OutputChecked
     | events.BreakerChanged

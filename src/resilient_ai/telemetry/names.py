@@ -92,6 +92,7 @@ OBSERVER: Final = "resilient_ai.observer"
 EVENT_SKIPPED: Final = "resilient_ai.model_skipped"
 EVENT_FALLBACK: Final = "resilient_ai.fallback"
 EVENT_RETRY_SUPPRESSED: Final = "resilient_ai.retry_suppressed"
+EVENT_HEDGE_SUPPRESSED: Final = "resilient_ai.hedge_suppressed"
 EVENT_HINT_IGNORED: Final = "resilient_ai.hint_ignored"
 EVENT_EVALUATION: Final = "gen_ai.evaluation.result"
 
@@ -104,6 +105,7 @@ METRIC_REQUEST_DURATION: Final = "resilient_ai.request.duration"
 METRIC_ATTEMPTS: Final = "resilient_ai.attempts"
 METRIC_RETRY_DELAY: Final = "resilient_ai.retry.delay"
 METRIC_RETRY_SUPPRESSED: Final = "resilient_ai.retry.suppressed"
+METRIC_HEDGE_SUPPRESSED: Final = "resilient_ai.hedge.suppressed"
 METRIC_FALLBACKS: Final = "resilient_ai.fallbacks"
 METRIC_BREAKER_STATE: Final = "resilient_ai.circuit_breaker.state"
 METRIC_BREAKER_TRANSITIONS: Final = "resilient_ai.circuit_breaker.transitions"
@@ -270,7 +272,7 @@ SPANS: Final = (
             ),
             *(ATTEMPTS, POLICY, ERROR_TYPE),
         ),
-        (EVENT_RETRY_SUPPRESSED, EVENT_HINT_IGNORED, EVENT_EVALUATION),
+        (EVENT_RETRY_SUPPRESSED, EVENT_HEDGE_SUPPRESSED, EVENT_HINT_IGNORED, EVENT_EVALUATION),
     ),
     SpanRow(
         SPAN_ATTEMPT,
@@ -354,6 +356,13 @@ METRICS: Final = (
         "{retry}",
         (PROVIDER_NAME, REQUEST_MODEL, REASON),
         "Retries that were allowed by the failure and did not happen.",
+    ),
+    MetricRow(
+        METRIC_HEDGE_SUPPRESSED,
+        "counter",
+        "{hedge}",
+        (PROVIDER_NAME, REQUEST_MODEL, REASON),
+        "Second requests that an answer was late enough for, and that were not sent.",
     ),
     MetricRow(
         METRIC_FALLBACKS,

@@ -40,6 +40,7 @@ _Within: TypeAlias = (
     | events.ModelSkipped
     | events.FallbackUsed
     | events.RetrySuppressed
+    | events.HedgeSuppressed
     | events.HintIgnored
     | events.OutputChecked
 )
@@ -152,6 +153,10 @@ class Spans:
                 reason: dict[str, Value] = {names.REASON: clean(event.reason)}
                 span = _span_of(call, event.provider, event.model)
                 span.add_event(names.EVENT_RETRY_SUPPRESSED, reason, call.when(event.at))
+            case events.HedgeSuppressed():
+                span = _span_of(call, event.provider, event.model)
+                why: dict[str, Value] = {names.REASON: clean(event.reason)}
+                span.add_event(names.EVENT_HEDGE_SUPPRESSED, why, call.when(event.at))
             case events.HintIgnored():
                 span = _span_of(call, event.provider, event.model)
                 span.add_event(names.EVENT_HINT_IGNORED, None, call.when(event.at))

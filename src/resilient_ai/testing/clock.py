@@ -26,6 +26,7 @@ class ManualClock:
         self._now = start
         self._start = start
         self._lock = threading.Lock()
+        self._here = threading.local()
         self.sleeps: list[float] = []
         """Every sleep on this clock, in order, in seconds."""
 
@@ -45,9 +46,13 @@ class ManualClock:
             self._now += seconds
 
     def sleep(self, seconds: float) -> None:
-        """Moves time by `seconds`, at once."""
+        """Moves time by `seconds`, at once; in a thread that was gathered with others, when it is the first whose time has come."""
         self.sleeps.append(seconds)
-        self.advance(seconds)
+        seat: _Seat | None = getattr(self._here, "seat", None)
+        if seat is None:
+            self.advance(seconds)
+        else:
+            seat.gathering.sleep(seat, seconds)
 
     async def asleep(self, seconds: float) -> None:
         """Suspends for `seconds` of this clock. Outside `run` it moves the clock at once."""
@@ -62,6 +67,10 @@ class ManualClock:
                 handle.cancel()
         else:
             self.advance(seconds)
+
+    def gather(self) -> _Gathering:
+        """For attempts of a blocking call that are under way beside each other: their threads wait on this clock, one goes on at a time."""
+        return _Gathering(self, self._here)
 
     def run(self, main: Coroutine[Any, Any, T]) -> T:
         """The result of `main`, run on a loop whose time is this clock.
@@ -78,6 +87,89 @@ class ManualClock:
 def _finish(future: asyncio.Future[None]) -> None:
     if not future.done():
         future.set_result(None)
+
+
+@final
+class _Seat:
+    """A thread among others, and the instant at which it wants to go on."""
+
+    __slots__ = ("gathering", "wakes")
+
+    def __init__(self, gathering: _Gathering, wakes: float) -> None:
+        self.gathering = gathering
+        self.wakes = wakes
+
+
+@final
+class _Gathering:
+    """Threads that wait on one clock. One of them goes on at a time: the one whose time comes first, of several the one enrolled first, the host last.
+
+    So what they do has an order, the same in every run. Time moves when all of them wait.
+    """
+
+    def __init__(self, clock: ManualClock, here: threading.local) -> None:
+        self._clock = clock
+        self._here = here
+        self._changed = threading.Condition()
+        self._host = _Seat(self, clock.now())
+        self._seats = [self._host]
+        self._turn = self._host
+        self._dismissed = False
+
+    def enrol(self) -> _Seat:
+        """A seat for a thread that is about to start."""
+        with self._changed:
+            seat = _Seat(self, self._clock.now())
+            self._seats.append(seat)
+            return seat
+
+    def begin(self, seat: _Seat) -> None:
+        """The thread of `seat` has started. Returns when it is its turn."""
+        self._here.seat = seat
+        with self._changed:
+            self._changed.wait_for(lambda: self._turn is seat)
+
+    def leave(self, seat: _Seat) -> None:
+        """The thread of `seat` has done what it had to; the host goes on."""
+        self._here.seat = None
+        with self._changed:
+            self._seats.remove(seat)
+            self._host.wakes = self._clock.now()
+            if self._turn is seat:
+                self._pass_on()
+
+    def sleep(self, seat: _Seat, seconds: float) -> None:
+        """Returns when `seconds` have passed, or at once where nobody waits for the thread of `seat` any more."""
+        with self._changed:
+            if not self._dismissed:
+                self._wait(seat, self._clock.now() + seconds)
+
+    def wait(self, until: float, ready: Callable[[], bool]) -> None:
+        """The host waits until a thread has left, or until the instant `until`."""
+        with self._changed:
+            if not ready():
+                self._wait(self._host, until)
+
+    def dismiss(self, *, leaving: bool) -> None:  # noqa: ARG002 - here everybody leaves
+        """Every thread goes on at once, without time moving; returns when all have left."""
+        with self._changed:
+            self._dismissed = True
+            while len(self._seats) > 1:
+                for seat in self._seats:
+                    seat.wakes = self._clock.now()
+                self._wait(self._host, float("inf"))
+
+    def _wait(self, seat: _Seat, until: float) -> None:
+        seat.wakes = until
+        self._pass_on()
+        self._changed.wait_for(lambda: self._turn is seat)
+
+    def _pass_on(self) -> None:
+        self._turn = min(self._seats, key=lambda seat: (seat.wakes, seat is self._host))
+        late = self._turn.wakes - self._clock.now()
+        if 0 < late < float("inf"):
+            self._clock.advance(late)
+        self._changed.notify_all()
 
 
 @final

@@ -132,7 +132,7 @@ class ScriptedModel:
         self._name = name
         self._provider = provider
         self._key = f"{provider}:{name}#{next(_serial)}"
-        self._traits = traits or Traits(typical_seconds=0.05)
+        self._traits = traits or Traits(typical_seconds=0.05, replayable=True)
         self._lock = threading.Lock()
         self.log: list[Asked] = []
         """Every attempt, in order of arrival."""

@@ -14,6 +14,7 @@ from resilient_ai.model import ResilientModel
 from resilient_ai.policies.breaker import Breaker
 from resilient_ai.policies.budget import RetryBudget
 from resilient_ai.policies.exposure import Privacy
+from resilient_ai.policies.hedge import Hedge
 from resilient_ai.policies.limits import Limits
 from resilient_ai.policies.retry import Retry
 from resilient_ai.policies.spending import CostCap
@@ -47,6 +48,7 @@ breaker = { window = "60s" }
 budget = { capacity = 100 }
 limits = { concurrency = 4 }
 throttle = { k = 1.5, window = "1m" }
+hedge = { after = "2s", at_most = 2 }
 max_cost = { per_call = "0.05", per_window = 20, window = "1h", currency = "EUR" }
 on = { content_filtered = "next" }
 on_interrupt = "restart"
@@ -77,6 +79,7 @@ def test_a_chain_of_the_file_is_built_with_every_setting_it_has(path: Path) -> N
     assert plan.breaker == Breaker(window=60)
     assert plan.budget == RetryBudget(capacity=100)
     assert plan.limits == Limits(concurrency=4)
+    assert plan.hedge == Hedge(after=2.0, at_most=2)
     assert plan.throttle == Throttle(k=1.5, window=60.0)
     assert plan.max_cost == CostCap(per_call=0.05, per_window=20.0, window=3600.0, currency="EUR")
     assert chain_policy(load_config(path), "support").privacy == Privacy(pseudonymise=("personal",))

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from resilient_ai import Breaker, Limits, ResilientModel, Retry, Timeouts
+from resilient_ai import Breaker, Hedge, Limits, ResilientModel, Retry, RetryBudget, Timeouts
 from resilient_ai.core.events import Event
 from resilient_ai.core.model import Traits
 from resilient_ai.models import canned
@@ -51,13 +51,35 @@ SCENARIOS: dict[str, tuple[list[list[Step]], dict[str, Any], int]] = {
         6,
     ),
     "paced": ([[ok()] * 4], {"limits": Limits(requests_per_minute=6)}, 4),
+    "hedge wins": ([[ok(after=30), ok(after=1)]], {"hedge": Hedge(after=2)}, 1),
+    "hedge loses": ([[ok(after=4), ok(after=30)]], {"hedge": Hedge(after=2)}, 1),
+    "hedge not needed": ([[ok(after=1)] * 2], {"hedge": Hedge(after=2)}, 2),
+    "hedge learned": ([[*[ok(after=1)] * 10, ok(after=30), ok(after=0.5)]], {"hedge": Hedge()}, 11),
+    "hedge and both fail": ([[error(500, after=3), error(503, after=5), ok()]], {"hedge": Hedge(after=2)}, 1),
+    "hedge fails first": ([[ok(after=9), error(503, after=1)]], {"hedge": Hedge(after=2)}, 1),
+    "hedge and a wait hint": (
+        [[error(429, retry_after=4, after=3), ok(after=9)]],
+        {"hedge": Hedge(after=2)},
+        1,
+    ),
+    "two hedges": ([[ok(after=30), ok(after=29), ok(after=1)]], {"hedge": Hedge(after=2, at_most=2)}, 1),
+    "hedges stall": (
+        [[stall(500), stall(500)], [ok("b")]],
+        {"hedge": Hedge(after=2), "deadline": 10, "reserve": 3},
+        1,
+    ),
+    "no budget for a hedge": (
+        [[ok(after=4)]],
+        {"hedge": Hedge(after=2), "budget": RetryBudget(capacity=13)},
+        1,
+    ),
     "remapped": ([[error(400)], [ok("b")]], {"on": {"bad_request": "next"}}, 1),
 }
 
 
 def _models(scripts: list[list[Step]]) -> list[Any]:
     return [
-        ScriptedModel(script, name=f"m{index}", traits=Traits(typical_seconds=0.5))
+        ScriptedModel(script, name=f"m{index}", traits=Traits(typical_seconds=0.5, replayable=True))
         for index, script in enumerate(scripts)
     ]
 

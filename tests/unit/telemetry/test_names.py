@@ -38,6 +38,7 @@ def test_the_names_of_metrics_their_units_and_labels_are_pinned() -> None:
         "resilient_ai.attempts": ("counter", "{attempt}", f"{who} resilient_ai.outcome error.type"),
         "resilient_ai.retry.delay": ("histogram", "s", "gen_ai.provider.name resilient_ai.reason"),
         "resilient_ai.retry.suppressed": ("counter", "{retry}", f"{who} resilient_ai.reason"),
+        "resilient_ai.hedge.suppressed": ("counter", "{hedge}", f"{who} resilient_ai.reason"),
         "resilient_ai.fallbacks": (
             "counter",
             "{fallback}",

@@ -7,13 +7,14 @@ of the operating system, which has no timeout.
 
 from __future__ import annotations
 
+import contextlib
 import select
 import socket
 import weakref
 from typing import TYPE_CHECKING, Final, TypeAlias, final
 
 from resilient_ai.core.deadline import AttemptTimeout
-from resilient_ai.models.http.scoped import HOLD_BYTES, connect_seconds, mark_sent, remaining
+from resilient_ai.models.http.scoped import HOLD_BYTES, connect_seconds, let_go, mark_sent, remaining
 
 if TYPE_CHECKING:
     import ssl
@@ -38,7 +39,7 @@ class ClampedStream:
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         if self._unsent:
             self._send(timeout)
-        self._socket.settimeout(_least(timeout, remaining()))
+        self._socket.settimeout(_least(timeout, remaining(self._stop)))
         try:
             return self._socket.recv(max_bytes)
         except TimeoutError as error:
@@ -52,7 +53,7 @@ class ClampedStream:
 
     def _send(self, timeout: float | None) -> None:
         data, self._unsent = self._unsent, b""
-        self._socket.settimeout(_least(timeout, remaining()))
+        self._socket.settimeout(_least(timeout, remaining(self._stop)))
         mark_sent()
         try:
             self._socket.sendall(data)
@@ -63,7 +64,14 @@ class ClampedStream:
             return
 
     def close(self) -> None:
+        let_go()
         self._socket.close()
+
+    def _stop(self) -> None:
+        """Has a thread that waits in this connection go on at once: the connection is over for both sides."""
+        with contextlib.suppress(OSError):
+            # Not through the TLS layer, whose own shutdown is not for two threads.
+            socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 from resilient_ai.core.deadline import AttemptTimeout
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from resilient_ai.core.model import Scope
 
 CURRENT: Final[ContextVar[Scope | None]] = ContextVar("resilient_ai.http_scope", default=None)
@@ -18,8 +20,11 @@ HOLD_BYTES: Final = 64 * 1024
 """What is written is held back up to this size, to be sent together; a larger request gains nothing by it."""
 
 
-def remaining() -> float | None:
+def remaining(stop: Callable[[], None] | None = None) -> float | None:
     """Seconds the current operation may take; None outside an attempt.
+
+    Args:
+        stop: Ends that operation from another thread, for an attempt that may be called off.
 
     Raises:
         AttemptTimeout: None are left.
@@ -31,6 +36,8 @@ def remaining() -> float | None:
     left = (scope.until if until is None else min(until, scope.until)) - scope.clock.now()
     if left <= 0:
         raise AttemptTimeout
+    if stop is not None and scope.brake is not None:
+        scope.brake.holds(stop)
     return left
 
 
@@ -43,6 +50,13 @@ def connect_seconds() -> float | None:
     left = remaining()
     scope = CURRENT.get()
     return left if left is None or scope is None else min(left, scope.connect)
+
+
+def let_go() -> None:
+    """The connection of the current attempt is about to be closed or given back: nobody may end what it does next."""
+    scope = CURRENT.get()
+    if scope is not None and scope.brake is not None:
+        scope.brake.free()
 
 
 def mark_sent() -> None:

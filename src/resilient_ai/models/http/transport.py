@@ -133,6 +133,8 @@ class Exchange:
         self._close = None
         if close is None:
             return
+        if self._scope.brake is not None:
+            self._scope.brake.free()
         result = cast("Any", close)()
         if not self._scope.blocking:
             await result
