@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator
 import pytest
 
 from cancelling import CancelledAt
-from resilient_ai import ResilientModel, Retry
+from resilient_ai import Hedge, ResilientModel, Retry
 from resilient_ai.models import OpenAIModel
 from resilient_ai.testing import FaultServer
 
@@ -35,16 +35,28 @@ def in_use(model: OpenAIModel) -> int:
     return sum(not one.is_idle() and not one.is_closed() for one in connections)  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
 
 
-@pytest.mark.parametrize("ask", [whole, streamed])
-@pytest.mark.parametrize("fault", ["none", "status:500~1"])
+@pytest.mark.parametrize(
+    ("ask", "fault", "hedge"),
+    [
+        (whole, "none", None),
+        (streamed, "none", None),
+        (whole, "status:500~1", None),
+        (streamed, "status:500~1", None),
+        (whole, "stall-no-response~1", Hedge(after=0.05)),
+        (whole, "stall-mid-body~1", Hedge(after=0.05)),
+    ],
+)
 def test_cancelling_at_any_await_point_leaves_no_connection_in_use(
-    server: FaultServer, ask: Callable[[ResilientModel], Awaitable[str]], fault: str
+    server: FaultServer,
+    ask: Callable[[ResilientModel], Awaitable[str]],
+    fault: str,
+    hedge: Hedge | None,
 ) -> None:
     async def once(point: int) -> bool:
         model = OpenAIModel(
             "gpt-x", base_url=server.url(fault, session=f"{ask.__name__}{point}"), api_key="sk-a"
         )
-        chain = ResilientModel([model], retry=Retry(base=0.001, cap=0.001))
+        chain = ResilientModel([model], retry=Retry(base=0.001, cap=0.001), hedge=hedge)
 
         async def call() -> str:
             return await ask(chain)

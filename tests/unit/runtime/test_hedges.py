@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from colours import Colour
 from resilient_ai import (
@@ -23,6 +27,7 @@ from resilient_ai import (
     RetryBudget,
     Throttle,
     Timeouts,
+    observe,
     resilient,
 )
 from resilient_ai.core import events
@@ -30,7 +35,7 @@ from resilient_ai.core.clock import seeded
 from resilient_ai.core.model import Model, Price, Traits
 from resilient_ai.models import FunctionModel, OllamaModel, OpenAIModel, canned
 from resilient_ai.policies.spending import CostCap
-from resilient_ai.telemetry import Ledger
+from resilient_ai.telemetry import Ledger, Spans, names
 from resilient_ai.telemetry.ledger import Spent
 from resilient_ai.testing import ScriptedModel, Step, error, ok, stall
 
@@ -364,6 +369,40 @@ def test_events_of_a_race_are_in_one_order(colour: Colour) -> None:
         *("CallStarted", "ModelStarted", "AttemptStarted", "AttemptStarted"),
         *("AttemptFinished", "AttemptFinished", "ModelFinished", "CallFinished"),
     ]
+
+
+def test_both_requests_have_spans_that_overlap(colour: Colour) -> None:
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    spans = Spans(provider.get_tracer("test"))
+    colour.ask(colour.chain(ScriptedModel([ok(after=30), ok(after=1)]), hedge=LATE))
+    for event in colour.captured.events:
+        spans(event)
+    lost, won = (span for span in exporter.get_finished_spans() if span.name == names.SPAN_ATTEMPT)
+    assert lost.attributes is not None
+    assert won.attributes is not None
+    assert lost.attributes[names.ATTEMPT_VERDICT] == "hedged"
+    assert lost.attributes[names.ERROR_TYPE] == "cancelled"
+    assert won.attributes[names.ATTEMPT_VERDICT] == "answered"
+    assert lost.start_time is not None
+    assert won.start_time is not None
+    assert won.start_time - lost.start_time == 2_000_000_000
+    assert lost.end_time == won.end_time
+
+
+def test_the_audit_trail_holds_the_request_that_lost(colour: Colour, tmp_path: Path) -> None:
+    trail = tmp_path / "audit.jsonl"
+    with observe(logs=None, spans=False, metrics=False, audit=trail, clock=colour.clock):
+        colour.ask(colour.chain(ScriptedModel([ok(after=30), ok(after=1)], traits=PRICED), hedge=LATE))
+    (call,) = [
+        record for line in trail.read_text().splitlines() if (record := json.loads(line))["record"] == "call"
+    ]
+    assert [(attempt["n"], attempt["verdict"], attempt["cost"]) for attempt in call["attempts"]] == [
+        (1, "hedged", None),
+        (2, "answered", 4.0),
+    ]
+    assert call["cost"] is None
 
 
 def test_explain_counts_the_requests_beside_and_names_who_is_never_hedged(colour: Colour) -> None:

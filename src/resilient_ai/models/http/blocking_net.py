@@ -14,7 +14,7 @@ import weakref
 from typing import TYPE_CHECKING, Final, TypeAlias, final
 
 from resilient_ai.core.deadline import AttemptTimeout
-from resilient_ai.models.http.scoped import HOLD_BYTES, connect_seconds, let_go, mark_sent, remaining
+from resilient_ai.models.http.scoped import HOLD_BYTES, connect_seconds, free_brake, mark_sent, remaining
 
 if TYPE_CHECKING:
     import ssl
@@ -64,7 +64,7 @@ class ClampedStream:
             return
 
     def close(self) -> None:
-        let_go()
+        free_brake()
         self._socket.close()
 
     def _stop(self) -> None:

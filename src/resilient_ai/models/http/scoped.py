@@ -52,7 +52,7 @@ def connect_seconds() -> float | None:
     return left if left is None or scope is None else min(left, scope.connect)
 
 
-def let_go() -> None:
+def free_brake() -> None:
     """The connection of the current attempt is about to be closed or given back: nobody may end what it does next."""
     scope = CURRENT.get()
     if scope is not None and scope.brake is not None:
