@@ -9,15 +9,17 @@ from resilient_ai.errors import CallError
 from resilient_ai.messages import Reply
 from resilient_ai.policies.breaker import Breaker
 from resilient_ai.policies.budget import RetryBudget
+from resilient_ai.policies.hedge import Hedge
 from resilient_ai.policies.retry import Retry
-from resilient_ai.testing import ScriptedModel, error, ok
+from resilient_ai.policies.throttle import Throttle
+from resilient_ai.testing import ScriptedModel, SteadyRandom, error, ok
 
 PRICED = Traits(typical_seconds=0.05, price=Price(1.0, 2.0))
 PATIENT = Retry(base=0.001, cap=0.002)
 
 
 def play_outage() -> None:
-    """Well, failing, away, without a right to ask, and answering nonsense; from one chain with a model behind, and from one without."""
+    """Well, failing, away, without a right to ask, full, late, and answering nonsense; from one chain with a model behind, and from one without."""
     device = ScriptedModel([ok()], name="device", repeat=True)
     remote = ScriptedModel(
         [
@@ -49,6 +51,16 @@ def play_outage() -> None:
             breaker=Breaker(enabled=False),
             budget=RetryBudget(capacity=0, floor=0),
         )
+    )
+    refusing = ScriptedModel([error(429)], name="refusing", repeat=True)
+    held_back = ResilientModel(
+        [refusing, device], name="support", deadline=5, retry=Retry(attempts=1), throttle=Throttle(min_requests=1), chance=SteadyRandom(0.0)
+    )  # fmt: skip
+    assert [held_back.generate("Where is my parcel?").text for _ in range(2)] == ["ok", "ok"]
+    late = ScriptedModel([ok(after=0.02)], name="late")
+    spent = RetryBudget(capacity=0, floor=0)
+    ResilientModel([late], name="support", deadline=5, hedge=Hedge(after=0.001), budget=spent).generate(
+        "Soon?"
     )
     babbler = ScriptedModel([ok("nonsense"), ok("sense")], name="babbler", traits=PRICED)
     chain = ResilientModel(

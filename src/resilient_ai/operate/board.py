@@ -176,13 +176,16 @@ def _models() -> Row:
             ),
             Panel(
                 "Models passed over",
-                "Calls that did not ask a model because its breaker was open.",
-                (Query(_rate(names.METRIC_BREAKER_REJECTIONS, by=_WHO), _MODEL),),
+                "Calls that did not ask a model because its breaker was open, and requests that its throttle kept back.",
+                (
+                    Query(_rate(names.METRIC_BREAKER_REJECTIONS, by=_WHO), _MODEL),
+                    Query(_rate(names.METRIC_THROTTLE_REJECTIONS, by=_WHO), f"{_MODEL} throttled"),
+                ),
                 unit="reqps",
             ),
             Panel(
                 "Attempts by what came next",
-                "Requests sent: `answered`, or what the engine did with the failure.",
+                "Requests sent: `answered`, `hedged` where another request beside it decided, or what the engine did with the failure.",
                 (Query(_rate(names.METRIC_ATTEMPTS, by=(names.OUTCOME,)), _legend(names.OUTCOME)),),
                 unit="reqps",
                 stacked=True,
@@ -226,10 +229,16 @@ def _models() -> Row:
                 limit=RETRIES_PER_TURN,
             ),
             Panel(
-                "Retries left out",
-                "`budget`: too many of the recent calls were retries already, and one more would feed the storm. `attempts`, `deadline` and `breaker` are "
-                "the policy's other bounds.",
-                (Query(_rate(names.METRIC_RETRY_SUPPRESSED, by=(names.REASON,)), _legend(names.REASON)),),
+                "Retries and hedges left out",
+                "`budget`: too many of the recent requests were extra ones already, and one more would feed the storm. `attempts`, `deadline`, `breaker` and "
+                "`throttle` are the policy's other bounds.",
+                (
+                    Query(_rate(names.METRIC_RETRY_SUPPRESSED, by=(names.REASON,)), _legend(names.REASON)),
+                    Query(
+                        _rate(names.METRIC_HEDGE_SUPPRESSED, by=(names.REASON,)),
+                        f"hedge: {_legend(names.REASON)}",
+                    ),
+                ),
                 unit="reqps",
                 stacked=True,
             ),

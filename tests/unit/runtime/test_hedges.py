@@ -204,6 +204,18 @@ def test_the_retry_budget_pays_and_is_not_paid_back(colour: Colour) -> None:
     assert 0 <= chain.health().models[0].budget < 14
 
 
+@pytest.mark.parametrize(("hedge", "least", "most"), [(LATE, 35, 35 + 200 / 13), (Hedge(), 1, 20)])
+def test_a_model_that_is_slow_as_a_whole_is_not_sent_twice_as_much(
+    colour: Colour, hedge: Hedge, least: float, most: float
+) -> None:
+    """A full bucket pays for 35, and every fourteen answers for one more; a learned delay follows the model besides."""
+    model = ScriptedModel([*[ok(after=1)] * 32, *[ok(after=10)] * 400])
+    chain = colour.chain(model, hedge=hedge)
+    for _ in range(232):
+        colour.ask(chain)
+    assert least <= len(model.log) - 232 <= most
+
+
 def test_the_floor_of_the_budget_is_left_to_retries(colour: Colour) -> None:
     chain = colour.chain(
         ScriptedModel([error(500), ok(after=4)]), hedge=LATE, budget=RetryBudget(capacity=0, floor=1)
