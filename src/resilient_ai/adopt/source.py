@@ -106,6 +106,9 @@ class ProviderStream:
             if not chunks:
                 raise typed(error, self._primary, self.response.headers) from None
             self._fault = typed(error, self._primary, self.response.headers)
+            if data is not None:
+                # The SDK would raise by itself on what came behind the content, without the history and before the fault is told.
+                self.tape[-1] = _before(data, error.record, self._lines)
             return chunks
 
     @property
@@ -149,6 +152,15 @@ class ProviderStream:
         if self._held > MAX_HELD_BYTES:
             raise Malformed("the stream sends more than the limit before its first content")
         self.tape.append(data)
+
+
+def _before(data: bytes, record: bytes | None, lines: bool) -> bytes:  # noqa: FBT001 - internal
+    """The whole records of `data` that stand before `record`; none where it cannot be found."""
+    at = -1 if not record else data.find(record)
+    ends = (b"\n",) if lines else (b"\n\n", b"\r\n\r\n", b"\r\r")
+    return data[
+        : max((found + len(end) for end in ends if (found := data.rfind(end, 0, max(0, at))) >= 0), default=0)
+    ]
 
 
 def _pieces(response: Any, *, blocking: bool) -> Iterator[bytes] | AsyncIterator[bytes]:

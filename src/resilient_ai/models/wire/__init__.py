@@ -17,11 +17,17 @@ from resilient_ai.messages import JSON, Chunk, Reply, Request
 
 
 class WireError(Exception):
-    """What a codec could not take. `what` is written by us and holds no content."""
+    """What a codec could not take.
+
+    Attributes:
+        what: Written by us; holds no content.
+        record: The event or line of a stream it was found in, as it came; None where that is not known.
+    """
 
     def __init__(self, what: str) -> None:
         super().__init__(what)
         self.what = what
+        self.record: bytes | None = None
 
 
 @final

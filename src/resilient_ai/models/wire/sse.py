@@ -12,7 +12,7 @@ from typing import Final, Protocol, final
 from pydantic_core import from_json
 
 from resilient_ai.messages import JSON, Chunk, Reply
-from resilient_ai.models.wire import Malformed, Truncated
+from resilient_ai.models.wire import Malformed, Truncated, WireError
 from resilient_ai.models.wire.assembly import chunks_of
 from resilient_ai.models.wire.framing import SSEParser
 from resilient_ai.models.wire.jsonbody import MAX_BODY_BYTES, JSONObject, decode_object
@@ -91,13 +91,18 @@ class SSEDecoder:
             return []
         reader = self._reader
         out = self._out
-        for name, value, stray in self._parser.feed(data):
-            if stray:
-                raise_stray(value)
-            reader.event(name, value, out)
-            if reader.complete:
-                self.complete = True
-                break
+        value = None
+        try:
+            for name, value, stray in self._parser.feed(data):
+                if stray:
+                    raise_stray(value)
+                reader.event(name, value, out)
+                if reader.complete:
+                    self.complete = True
+                    break
+        except WireError as error:
+            error.record = value
+            raise
         self._out = []
         return out
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Final, final
 
 from resilient_ai.messages import JSON, UNKNOWN_USAGE, Chunk, ToolCallDelta
-from resilient_ai.models.wire import Malformed, Truncated
+from resilient_ai.models.wire import Malformed, Truncated, WireError
 from resilient_ai.models.wire.arguments import text_of
 from resilient_ai.models.wire.framing import NDJSONParser
 from resilient_ai.models.wire.identifiers import call_id
@@ -52,9 +52,14 @@ class OllamaDecoder:
         """The chunks in `data`. See `StreamDecoder`."""
         if self.complete:
             return []
-        for line in self._parser.feed(data):
-            if self.line(_whole(line)):
-                break
+        line = None
+        try:
+            for line in self._parser.feed(data):
+                if self.line(_whole(line)):
+                    break
+        except WireError as error:
+            error.record = line
+            raise
         return self.take()
 
     def take(self) -> list[Chunk]:
