@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from resilient_ai.adopt.dialects import codec_of, model_in
 from resilient_ai.adopt.dispatch import Dispatch
+from resilient_ai.adopt.keys import keep
 from resilient_ai.adopt.layers import base_of, layer_of, put_over, take_away
 from resilient_ai.adopt.primary import Primary
 from resilient_ai.adopt.visits import Visit, visited
@@ -161,6 +162,8 @@ def _dispatched(policy: Policy, transport: AwsTransport, attempts: int) -> Dispa
     signed = _SIGNED.search(key)
     text = signed.group(1) if signed is not None else key  # what follows the key changes with every request
     credential = hashlib.sha256(text.encode()).hexdigest()[:8] if text else "none"
+    if text:
+        keep(credential, text)
     address = f"{where.scheme}://{where.netloc}"
     primary = Primary(name, PROVIDER, address, credential, None if codec is None else codec.format)
     return Dispatch(policy, transport, primary, codec, body, attempts=attempts, stream=transport.stream)

@@ -23,6 +23,7 @@ from resilient_ai.engine.endings import attach
 from resilient_ai.errors import AllModelsFailed, CallError, ModelError
 from resilient_ai.history import outcome_of
 from resilient_ai.messages import Reply
+from resilient_ai.privacy.known_values import repeatable
 from resilient_ai.runtime.orchestrate import run
 from resilient_ai.runtime.session import Session
 
@@ -219,7 +220,7 @@ class Dispatch:
         scope.notes["status"] = response.status_code
         for name in ("x-request-id", "request-id", "x-amzn-requestid"):
             if name in response.headers:
-                scope.notes["request_id"] = response.headers[name][:128]
+                scope.notes["request_id"] = repeatable(response.headers[name][:128])
         if not response.is_success:
             raise BadStatus(response)
         return response

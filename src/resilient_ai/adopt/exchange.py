@@ -12,6 +12,7 @@ from resilient_ai.adopt.source import ProviderStream
 from resilient_ai.core.deadline import AttemptTimeout
 from resilient_ai.messages import Reply
 from resilient_ai.models.calling import Stopped
+from resilient_ai.privacy.known_values import repeatable
 
 if TYPE_CHECKING:
     from resilient_ai.adopt.primary import Primary
@@ -189,4 +190,4 @@ class Exchange:
         scope.notes["status"] = response.status_code
         for name, value in response.headers.raw:  # each look-up by name would go through all of them
             if len(name) in _LENGTHS and name.lower() in _IDENTITY:
-                scope.notes["request_id"] = value[:128].decode("latin-1")
+                scope.notes["request_id"] = repeatable(value[:128].decode("latin-1"))

@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from resilient_ai.adopt.dialects import codec_of, model_in, resource_of
+from resilient_ai.adopt.keys import keep
 from resilient_ai.adopt.layers import base_of, layer_of, put_over, take_away
 from resilient_ai.adopt.passage import Passage
 from resilient_ai.adopt.primary import Primary, current
@@ -236,6 +237,10 @@ def primary_of(client: Any, name: str, wire: str | None) -> Primary:
     """The model `name` behind `client`, with what identifies its state."""
     key = _key_of(client)
     credential = hashlib.sha256(key.encode()).hexdigest()[:8] if key else "none"
+    for place in ("api_key", "auth_token"):
+        secret = getattr(client, place, None)
+        if isinstance(secret, str) and secret:
+            keep(f"{credential}.{place}", secret)
     return Primary(name, sdk_of(cast("Any", type(client))).__name__, str(client.base_url), credential, wire)
 
 

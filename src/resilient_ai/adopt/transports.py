@@ -27,6 +27,7 @@ from resilient_ai.adopt.dialects import codec_of, model_in, resource_of
 from resilient_ai.adopt.dispatch import Dispatch
 from resilient_ai.adopt.googles import keep_to_httpx
 from resilient_ai.adopt.held import http_clients, package_of
+from resilient_ai.adopt.keys import keep
 from resilient_ai.adopt.layers import base_of, layer_of, put_over, take_away
 from resilient_ai.adopt.primary import Primary, current
 from resilient_ai.adopt.visits import open_doors
@@ -168,6 +169,8 @@ def _dispatched(policy: Policy, transport: HttpTransport, provider: str, attempt
     name = resource_of(path) if codec is None else model_in(codec, path, body)
     key = next((request.headers[one] for one in _KEY_HEADERS if one in request.headers), "")
     credential = hashlib.sha256(key.encode()).hexdigest()[:8] if key else "none"
+    if key:
+        keep(credential, key)
     where = str(transport.client.base_url) or f"{request.url.scheme}://{request.url.netloc.decode()}"
     primary = Primary(name, provider, where, credential, None if codec is None else codec.format)
     return Dispatch(policy, transport, primary, codec, body, attempts=attempts, stream=transport.stream)

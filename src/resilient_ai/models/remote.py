@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Final, NoReturn, final
 from resilient_ai.core.classify import classify
 from resilient_ai.core.deadline import AttemptTimeout
 from resilient_ai.core.failure import FailureKind, Verdict, verdict_of
-from resilient_ai.core.identifiers import identifier
 from resilient_ai.core.model import Traits
 from resilient_ai.errors import ModelError, ResilientError
 from resilient_ai.models.http import Exchange, Transport, without_wire_bytes
 from resilient_ai.models.prices import PriceSetting, price_of
 from resilient_ai.models.wire import Codec, ReportedError, Truncated, Unportable, WireError
 from resilient_ai.models.wire.flags import AFTER_FINISH, FINISH_MISSING, REPEATED, WRONG_MODEL, flags_of
-from resilient_ai.privacy.known_values import PROCESS_VALUES
+from resilient_ai.privacy.known_values import repeatable
 
 if TYPE_CHECKING:
     from resilient_ai.core.model import ChunkSource, Scope
@@ -204,8 +203,8 @@ class RemoteModel:
         return replace(
             reply,
             provider=self._provider,
-            model=_repeatable(reply.model) or self._name,
-            id=_repeatable(reply.id),
+            model=repeatable(reply.model) or self._name,
+            id=repeatable(reply.id),
             flags=flags,
             request_id=request_id if isinstance(request_id, str) else reply.request_id,
         )
@@ -213,7 +212,7 @@ class RemoteModel:
     def _note(self, scope: Scope, headers: Mapping[str, str]) -> None:
         for name in REQUEST_ID_HEADERS:
             if name in headers:
-                scope.notes["request_id"] = _repeatable(headers[name])
+                scope.notes["request_id"] = repeatable(headers[name])
                 return
 
     def _refused(
@@ -384,10 +383,10 @@ class _RemoteStream:
         names = (chunk.id, chunk.model)
         if names in (self._names, _NAMELESS):
             return chunk
-        model = _repeatable(chunk.model)
+        model = repeatable(chunk.model)
         if model != chunk.model:
             self._oddities[WRONG_MODEL] = None
-        shown = replace(chunk, id=_repeatable(chunk.id), model=model)
+        shown = replace(chunk, id=repeatable(chunk.id), model=model)
         if (shown.id, shown.model) == names:
             self._names = names
         return shown
@@ -454,12 +453,6 @@ class _RemoteStream:
     def abandon(self) -> None:
         """Closes without waiting."""
         self._exchange.abandon()
-
-
-def _repeatable(text: str | None) -> str | None:
-    """`text`, if it is an identifier and holds no key: some providers put what they were sent where an identifier belongs."""
-    found = identifier(text)
-    return None if found is None or any(PROCESS_VALUES.find(found)) else found
 
 
 def _cause(error: Exception) -> BaseException | None:

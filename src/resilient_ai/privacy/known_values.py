@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, final
 from urllib.parse import quote
 
 from resilient_ai.core.fork import ChildLock
+from resilient_ai.core.identifiers import identifier
 from resilient_ai.privacy.secret import Secret
 from resilient_ai.privacy.spans import Span
 
@@ -107,3 +108,9 @@ PROCESS_VALUES: Final = KnownValues()
 def register(value: str | Secret) -> bool:
     """Make every redactor of this process look for `value`; report whether it is long enough to be."""
     return PROCESS_VALUES.add(value)
+
+
+def repeatable(text: str | None) -> str | None:
+    """`text`, if it is an identifier and holds no key: some providers put what they were sent where an identifier belongs."""
+    found = identifier(text)
+    return None if found is None or any(PROCESS_VALUES.find(found)) else found
