@@ -72,16 +72,19 @@ class _Racers:
     async def next(self, until: float) -> Finished | None:
         loop = asyncio.get_running_loop()
         seconds = None if until == float("inf") else max(0.0, until - self._clock.now())
+        looked_again = False
         while True:
             due = loop.time() + (seconds or 0.0)
             await asyncio.wait(self._tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
             for task in self._tasks:
                 if task.done():
                     return self._finished(task)
-            if loop.time() - due <= BLOCKED_SECONDS:
+            stood_still = loop.time() - due > BLOCKED_SECONDS
+            if looked_again and not stood_still:
                 return None
-            # The loop stood still. What came meanwhile is not read yet, and must not be taken for late.
-            seconds = GRACE_SECONDS
+            # What came in this very turn of the loop, or while it stood still, is not read yet and must not be taken for late.
+            looked_again = not stood_still
+            seconds = GRACE_SECONDS if stood_still else 0.0
 
     async def stop(self) -> list[Finished]:
         came_in = [self._finished(task) for task in list(self._tasks) if task.done()]
