@@ -13,7 +13,7 @@ from resilient_ai.messages import Outcome
 if TYPE_CHECKING:
     from resilient_ai.models.calling import Stopped
 
-_known: Final[dict[int, tuple[weakref.ref[object], Outcome | Callable[[], Outcome | None]]]] = {}
+_known: Final[dict[int, tuple[weakref.ref[object], Outcome | Callable[[Any], Outcome | None]]]] = {}
 """By identity: the objects of an SDK define equality but no hash, and must not be changed to hold what is ours."""
 
 _HELD_STREAM: Final = "_raw_stream"
@@ -65,7 +65,7 @@ def outcome_of(result: object) -> Outcome | None:
         entry = _known.get(id(held))
         if entry is not None and entry[0]() is held:
             told = entry[1]
-            return told if isinstance(told, Outcome) else told()
+            return told if isinstance(told, Outcome) else told(held)
     for name in ("outcome", "__resilient_outcome__"):
         outcome = getattr(result, name, None)
         if isinstance(outcome, Outcome):
@@ -84,8 +84,8 @@ def _in_metadata(answer: Mapping[str, Any]) -> Outcome | None:
     return None
 
 
-def remember(result: object, outcome: Outcome | Callable[[], Outcome | None] | None) -> None:
-    """Makes `outcome` (or what it returns when it is asked for) the answer of `outcome_of(result)`, as long as `result` lives.
+def remember(result: object, outcome: Outcome | Callable[[Any], Outcome | None] | None) -> None:
+    """Makes `outcome` (or what it returns for `result` when it is asked for) the answer of `outcome_of(result)`, as long as `result` lives.
 
     `result` stays as it is. An object that takes no weak reference (a string, a tuple) cannot be remembered.
     """

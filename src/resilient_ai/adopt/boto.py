@@ -143,7 +143,7 @@ def _kept(result: Any, visit: Visit) -> Any:
         own = [attempt for attempt in outcome.attempts if attempt.provider == PROVIDER]
         metadata["RetryAttempts"] = max(0, len(own) - 1)  # botocore's loop made one, and knows of no other
     if "stream" in answer:
-        remember(answer["stream"], visit.outcome)
+        remember(answer["stream"], lambda _: visit.outcome())
     return answer
 
 

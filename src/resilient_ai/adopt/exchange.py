@@ -127,7 +127,9 @@ class Exchange:
 
     async def whole(self, scope: Scope) -> Reply:
         """The answer to one more request."""
-        return await self.reply_in(await self._again(scope))
+        response = await self._again(scope)
+        await self.load(response)
+        return self.reply_in(response)
 
     async def streamed(self, scope: Scope) -> ChunkSource:
         """The stream the SDK's loop has opened, once; after that the one that answers one more request."""
@@ -156,27 +158,34 @@ class Exchange:
         """The response is a stream nothing has been read of."""
         self._opened = True
 
-    async def reply_in(self, response: Any) -> Reply:
-        """The answer in a whole response.
+    async def load(self, response: Any) -> None:
+        """Reads the body of a response with a good status, if somebody is to judge it.
 
         Raises:
-            ModelError: There is none in it.
             Exception: What the SDK's HTTP library raises while it is read.
         """
         scope = self.at.scope
         if scope is not None:
             self._note(response, scope)
+        if self.codec is None or is_read(response):
+            return
+        if self.at.driver.blocking:
+            self.read(response)
+        else:
+            await response.aread()
+
+    def reply_in(self, response: Any) -> Reply:
+        """The answer in a whole response, which has been read.
+
+        Raises:
+            ModelError: There is none in it.
+        """
         if self.codec is None:
             return Reply("")  # its status was all there was to judge
-        if not is_read(response):
-            if self.at.driver.blocking:
-                self.read(response)
-            else:
-                await response.aread()
         if not response.content and RAW_HEADER in response.request.headers:
             return Reply("")  # asked for as it is, and taken for no answer by anybody
         return answer_in(
-            response, self.codec, self.primary, lambda: self.at.request, scope, verified=self.verified
+            response, self.codec, self.primary, lambda: self.at.request, self.at.scope, verified=self.verified
         )
 
     def read(self, response: Any) -> None:

@@ -30,6 +30,7 @@ from resilient_ai.engine.endings import attach
 from resilient_ai.engine.steps import Pause
 from resilient_ai.errors import CallError
 from resilient_ai.history import remember
+from resilient_ai.messages import Reply
 
 if TYPE_CHECKING:
     from resilient_ai.adopt.policy import Chain, Policy
@@ -37,9 +38,11 @@ if TYPE_CHECKING:
     from resilient_ai.adopt.sdk import Sdk
     from resilient_ai.core.events import Observer
     from resilient_ai.core.model import ChunkSource, Scope
-    from resilient_ai.messages import JSON, Reply
+    from resilient_ai.messages import JSON
     from resilient_ai.models.wire import Codec
 
+GLANCED: Final = Reply("")
+"""Stands for an answer that was not read, since nobody asked what was in it."""
 NO_BOUND: Final = 1000
 """Retries the SDK's loop is allowed where a strategy of the user's own ends them."""
 
@@ -63,7 +66,7 @@ class Passage:
         watching: Who is shown the call.
     """
 
-    __slots__ = ("__weakref__", "_at", "_chain", "_exchange", "_policy", "_sdk")
+    __slots__ = ("__weakref__", "_at", "_chain", "_exchange", "_glance", "_policy", "_sdk")
 
     def __init__(
         self,
@@ -80,6 +83,7 @@ class Passage:
         self._sdk = sdk
         self._at = Progress(policy, chain, codec, body, watching, stream=sdk.stream, blocking=sdk.blocking)
         self._exchange = Exchange(sdk, self._at, primary, codec, verified=policy.settings.verify_answers)
+        self._glance = None if watching else chain.glance
 
     def is_of(self, client: object) -> bool:
         """`client` makes this call."""
@@ -291,19 +295,43 @@ class Passage:
             self._exchange.opened()
             self._at.step, self._at.asked = self._at.asked, None
             return await self._rescue().stream()
+        response = arguments["response"]
+        result = None
         try:
-            reply = await self._exchange.reply_in(arguments["response"])
+            await self._exchange.load(response)
+            if self._glance is not None:
+                result = await self._made_plainly(arguments)
+                if self._glance.plain(result, self._exchange.primary.name):
+                    return self._glanced(result)
+            reply = self._exchange.reply_in(response)
             if self._chain.check is not None:
                 reply = self._chain.check(reply)
         except Exception as error:  # noqa: BLE001 - every failure becomes exactly one verdict
             self._at.fail(error)
             return await self._rescue().result()
         try:
-            response = self._rescue().readable(arguments["response"], reply)
-            result = await self._sdk.made({**arguments, "response": response})
+            readable = self._rescue().readable(response, reply)
+            if result is None or readable is not response:
+                result = await self._sdk.made({**arguments, "response": readable})
         except Exception as error:  # noqa: BLE001 - the SDK, or a parser it was given, refuses the answer
             self._exchange.told = error
             self._at.fail(Refused(error, reply))
             return await self._rescue().result()
         remember(result, self._at.answered(reply))
+        return result
+
+    async def _made_plainly(self, arguments: dict[str, Any]) -> Any:
+        """What the SDK makes of an answer before anybody has judged it; None where it refuses it, which is then read to learn whose fault it is."""
+        try:
+            return await self._sdk.made(arguments)
+        except Exception:  # noqa: BLE001 - raised again once the answer was found good
+            return None
+
+    def _glanced(self, result: Any) -> Any:
+        """`result`, which plainly is an answer; what it cost is read when somebody asks."""
+        glance, price = self._glance, self._exchange.primary.traits.price
+        if glance is None:
+            raise AssertionError("an answer nobody glanced at")
+        outcome = self._at.answered(GLANCED)
+        remember(result, lambda answer: glance.outcome(outcome, answer, price))
         return result

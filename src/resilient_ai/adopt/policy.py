@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, cast, final
 
+from resilient_ai.adopt.glance import Glance, glance_of
 from resilient_ai.adopt.own import OwnModels, OwnPrice
 from resilient_ai.core.clock import SYSTEM_CLOCK, Clock, seeded
 from resilient_ai.core.failure import FailureKind, Verdict, verdict_of
@@ -94,11 +95,17 @@ class Chain:
     reads: bool = field(init=False)
     """Requests are read even if nobody watches. With nobody behind the client only a rate or a cap of cost needs that, and it costs as
     much as all the bookkeeping."""
+    glance: Glance | None = field(init=False)
+    """Tells a plain answer from the SDK's own object, where nothing needs the words or the tokens of every answer."""
 
     def __post_init__(self) -> None:
         plan = self.plan
+        counts = plan.max_cost.active or plan.limits.tokens_per_minute is not None
+        wire = plan.hops[0].traits.wire
+        glance = None if wire is None or counts or self.check is not None else glance_of(wire)
+        object.__setattr__(self, "glance", glance)
         object.__setattr__(self, "timed", plan.hops[0].timeouts.attempt < NO_DEADLINE_SECONDS)
-        reads = len(plan.hops) > 1 or plan.max_cost.active or plan.limits.tokens_per_minute is not None
+        reads = len(plan.hops) > 1 or counts
         object.__setattr__(self, "reads", reads)
 
 

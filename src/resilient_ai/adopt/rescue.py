@@ -111,7 +111,7 @@ class Rescue:
         except BaseException:
             await session.close()
             raise
-        remember(result, lambda: None if session.reply is None else session.reply.outcome)
+        remember(result, lambda _: None if session.reply is None else session.reply.outcome)
         return result
 
     # --- responses ----------------------------------------------------------------------------------------------------

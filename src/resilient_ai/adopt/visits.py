@@ -205,7 +205,7 @@ def _remembered(result: Any, visit: Visit) -> Any:
         result = _items(result, visit)
     elif kind is AsyncGeneratorType:
         result = _aitems(result, visit)
-    remember(result, visit.outcome)
+    remember(result, lambda _: visit.outcome())
     return result
 
 

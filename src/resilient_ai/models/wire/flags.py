@@ -67,7 +67,7 @@ def flags_of(request: Request, reply: Reply, *, model: str | None = None) -> tup
         found[REFUSAL] = None
     elif not reply.text and not reply.tool_calls:
         found[EMPTY] = None
-    if (not reply.text.isascii() or "\x00" in reply.text) and _ODD.search(reply.text):
+    if odd_characters(reply.text):
         found[ODD_CHARACTERS] = None
     if any(not arguments_valid(call) for call in reply.tool_calls):
         found[TOOL_ARGUMENTS_INVALID] = None
@@ -78,6 +78,11 @@ def flags_of(request: Request, reply: Reply, *, model: str | None = None) -> tup
     if model is not None and not same_model(model, reply.model):
         found[WRONG_MODEL] = None
     return tuple(found)
+
+
+def odd_characters(text: str) -> bool:
+    """`text` holds NUL, a lone surrogate or a replacement character."""
+    return (not text.isascii() or "\x00" in text) and _ODD.search(text) is not None
 
 
 def arguments_valid(call: ToolCall) -> bool:
