@@ -9,10 +9,9 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from datetime import timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from resilient_ai.core.clock import Clock
     from resilient_ai.messages import Reply
 
 _ENCODING_HEADERS: Final = frozenset({"content-encoding", "content-length", "transfer-encoding"})
@@ -136,40 +135,3 @@ class _Asynchronous:
 
     async def aclose(self) -> None:
         await self._close()
-
-
-def bound(response: Any, until: float, clock: Clock) -> None:
-    """Ends the reading of a blocking response at the instant `until`, however slowly its body drips.
-
-    A read timeout runs anew for every byte; this looks at the clock between two reads.
-    """
-    source = response.stream
-    timeout = family_of(response.request).ReadTimeout
-
-    def pieces() -> Iterator[bytes]:
-        for piece in source:
-            if clock.now() > until:
-                raise timeout("the time of the attempt is up", request=response.request)
-            yield piece
-
-    pull = pieces()
-    response.stream = body_stream(response.request, lambda: next(pull, None), source.close, blocking=True)
-
-
-@final
-class RemainingTime(dict[str, Any]):
-    """The timeouts of a blocking request, read phase by phase as it goes on, each time cut to what is left.
-
-    The transport asks for each phase when it begins. Fixed numbers would give connecting and reading the whole of the remaining time each.
-    """
-
-    def __init__(self, given: Mapping[str, Any], until: float, clock: Clock) -> None:
-        super().__init__(given)
-        self._until = until
-        self._clock = clock
-
-    def get(self, phase: str, default: Any = None) -> Any:
-        """Seconds the phase may take."""
-        left = max(0.001, self._until - self._clock.now())
-        given = super().get(phase, default)
-        return left if given is None else min(given, left)

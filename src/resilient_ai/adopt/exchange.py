@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final, final
 
-from resilient_ai.adopt.answers import bound, is_read
+from resilient_ai.adopt.answers import is_read
 from resilient_ai.adopt.reading import answer_in
 from resilient_ai.adopt.sdk import RAW_HEADER
 from resilient_ai.adopt.source import ProviderStream
+from resilient_ai.adopt.timing import bound
 from resilient_ai.core.deadline import AttemptTimeout
 from resilient_ai.messages import Reply
 from resilient_ai.models.calling import Stopped
@@ -128,6 +129,7 @@ class Exchange:
     async def whole(self, scope: Scope) -> Reply:
         """The answer to one more request."""
         response = await self._again(scope)
+        self.note(response)
         await self.load(response)
         return self.reply_in(response)
 
@@ -141,7 +143,7 @@ class Exchange:
             response = self.response
         else:
             response = await self._again(scope)
-        self._note(response, scope)
+        self.note(response)
         self.source = ProviderStream(response, codec, self.primary, scope)
         return self.source
 
@@ -164,9 +166,6 @@ class Exchange:
         Raises:
             Exception: What the SDK's HTTP library raises while it is read.
         """
-        scope = self.at.scope
-        if scope is not None:
-            self._note(response, scope)
         if self.codec is None or is_read(response):
             return
         if self.at.driver.blocking:
@@ -195,8 +194,14 @@ class Exchange:
             bound(response, scope.until, scope.clock)
         response.read()
 
-    def _note(self, response: Any, scope: Scope) -> None:
+    def note(self, response: Any, *, named: bool = False) -> None:
+        """Writes down what the head of `response` says of the attempt; where it is `named`, somebody else knows its identifier."""
+        scope = self.at.scope
+        if scope is None:
+            return
         scope.notes["status"] = response.status_code
+        if named:
+            return
         for name, value in response.headers.raw:  # each look-up by name would go through all of them
             if len(name) in _LENGTHS and name.lower() in _IDENTITY:
                 scope.notes["request_id"] = repeatable(value[:128].decode("latin-1"))

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, cast, final
 
+from resilient_ai.core.identifiers import identifier
 from resilient_ai.engine.cost import cost_of
 from resilient_ai.messages import UNKNOWN_USAGE
 from resilient_ai.models.wire.flags import USAGE_MISSING, odd_characters, same_model
@@ -57,8 +58,20 @@ class Glance:
         if usage == UNKNOWN_USAGE:
             flags.append(USAGE_MISSING)
         *before, last = outcome.attempts
-        last = replace(last, usage=usage, cost=cost_of(price, usage))
+        request_id = last.request_id or named(answer)
+        last = replace(
+            last,
+            usage=usage,
+            cost=cost_of(price, usage),
+            request_id=None if request_id is None else identifier(request_id),
+        )
         return replace(outcome, attempts=(*before, last), flags=tuple(flags))
+
+
+def named(answer: object) -> str | None:
+    """The identifier of the request that the SDK keeps with its object, if it does."""
+    name = getattr(answer, "_request_id", None)
+    return name if isinstance(name, str) and name else None
 
 
 def glance_of(wire: str) -> Glance | None:

@@ -16,7 +16,7 @@ from resilient_ai.adopt.dialects import codec_of, model_in, resource_of
 from resilient_ai.adopt.keys import keep
 from resilient_ai.adopt.layers import base_of, layer_of, put_over, take_away
 from resilient_ai.adopt.passage import Passage
-from resilient_ai.adopt.primary import Primary, current
+from resilient_ai.adopt.primary import CURRENT, Primary, current
 from resilient_ai.adopt.sdk import Sdk, body_of
 from resilient_ai.adopt.wire_faults import sdk_of
 from resilient_ai.errors import ConfigError
@@ -211,9 +211,10 @@ async def _carried(sdk: Sdk, policy: Policy) -> Any:
     codec = codec_of(sdk.options.method, sdk.options.url)
     body: Mapping[str, JSON] = {}
     if codec is not None:
-        if not isinstance(sdk.options.json_data, Mapping):
-            await sdk.prepare()
         body = body_of(sdk.options)
+        if not body and not isinstance(sdk.options.json_data, Mapping):
+            await sdk.prepare()
+            body = body_of(sdk.options)
         if not body:
             codec = None  # not JSON: nothing of ours could read it
     url = sdk.options.url
@@ -354,5 +355,6 @@ def _hooks(base: type[Any], *, blocking: bool) -> dict[str, Any]:
 
 def _current(client: Any) -> Passage | None:
     """The call of `client` that is being driven here and still wants to be told."""
-    passage = current()
+    held = CURRENT.get()
+    passage = None if held is None else held()
     return passage if type(passage) is Passage and passage.listens_to(client) else None

@@ -18,12 +18,14 @@ import weakref
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, final
 
-from resilient_ai.adopt.answers import RemainingTime, is_read
+from resilient_ai.adopt.answers import is_read
 from resilient_ai.adopt.exchange import Exchange
+from resilient_ai.adopt.glance import named
 from resilient_ai.adopt.primary import CURRENT
 from resilient_ai.adopt.progress import Progress
 from resilient_ai.adopt.rescue import Rescue
-from resilient_ai.adopt.sdk import body_of, phases
+from resilient_ai.adopt.sdk import body_of
+from resilient_ai.adopt.timing import RemainingTime, phases
 from resilient_ai.core.deadline import AttemptTimeout
 from resilient_ai.core.model import Refused
 from resilient_ai.engine.endings import attach
@@ -107,7 +109,9 @@ class Passage:
                 await self._at.enter()
             except CallError as error:
                 await self._rescue().fail(error)
-            await self._at.begin()
+            self._at.begin()
+            if isinstance(self._at.step, Pause):
+                await self._at.wait()
             if self._at.asks_primary:
                 done, result = await self._through_the_sdk()
                 if done:
@@ -214,10 +218,8 @@ class Passage:
         scope = self._begun()
         given = request.extensions.get("timeout")
         if self._at.timed and given is not None:
-            limits = phases(given, scope, stream=self._sdk.stream)
-            request.extensions["timeout"] = (
-                RemainingTime(limits, scope.until, scope.clock) if self._at.driver.blocking else limits
-            )
+            limits = RemainingTime if self._at.driver.blocking else phases
+            request.extensions["timeout"] = limits(given, scope, stream=self._sdk.stream)
 
     def _begun(self) -> Scope:
         """What the attempt that is about to be sent may use. Asked by both hooks before sending: either may be hidden by an instrumentation."""
@@ -302,11 +304,13 @@ class Passage:
             if self._glance is not None:
                 result = await self._made_plainly(arguments)
                 if self._glance.plain(result, self._exchange.primary.name):
-                    return self._glanced(result)
+                    return self._glanced(result, response)
+            self._exchange.note(response)
             reply = self._exchange.reply_in(response)
             if self._chain.check is not None:
                 reply = self._chain.check(reply)
         except Exception as error:  # noqa: BLE001 - every failure becomes exactly one verdict
+            self._exchange.note(response)
             self._at.fail(error)
             return await self._rescue().result()
         try:
@@ -327,11 +331,12 @@ class Passage:
         except Exception:  # noqa: BLE001 - raised again once the answer was found good
             return None
 
-    def _glanced(self, result: Any) -> Any:
+    def _glanced(self, result: Any, response: Any) -> Any:
         """`result`, which plainly is an answer; what it cost is read when somebody asks."""
         glance, price = self._glance, self._exchange.primary.traits.price
         if glance is None:
             raise AssertionError("an answer nobody glanced at")
+        self._exchange.note(response, named=named(result) is not None)
         outcome = self._at.answered(GLANCED)
         remember(result, lambda answer: glance.outcome(outcome, answer, price))
         return result

@@ -58,7 +58,7 @@ class Progress:
     """
 
     __slots__ = (
-        "_armed", "_codec", "_placed", "_policy", "_timer", "_unread", "asked", "asks", "body", "call", "driver", "number", "over", "scope", "step", "timed",
+        "_armed", "_codec", "_placed", "_policy", "_timer", "_unread", "_watched", "asked", "asks", "body", "call", "driver", "number", "over", "scope", "step", "timed",
     )  # fmt: skip
 
     def __init__(
@@ -82,6 +82,7 @@ class Progress:
         unread = not (watching or chain.reads)
         request, barred = (NOTHING_ASKED, None) if unread else _request(codec, body)
         self._unread = unread and codec is not None
+        self._watched = bool(watching)
         data_class, seconds = settings.data_class, chain.plan.deadline
         options = options_here()
         if options is not None:
@@ -118,23 +119,29 @@ class Progress:
         Raises:
             Overloaded: There is none.
         """
-        clock = self.driver.clock
-        self.call.announce(clock.now(), clock.wall())
+        if self._watched:
+            clock = self.driver.clock
+            self.call.announce(clock.now(), clock.wall())
+        places = self._policy.places
         try:
-            await enter(self.call, self.driver, self._policy.places)
+            if not places.enter(None):
+                await enter(self.call, self.driver, places)
         except Exception as error:
             closed(self.call, self.driver, error)
             self.over = True
             raise
         self._placed = True
 
-    async def begin(self) -> None:
-        """Takes the first step, and waits while the provider is only to be waited for."""
-        clock = self.driver.clock
-        step = self.call.begin(clock.now())
+    def begin(self) -> None:
+        """Takes the first step."""
+        self.step = self.call.begin(self.driver.clock.now())
+
+    async def wait(self) -> None:
+        """Waits while the provider is only to be waited for."""
+        step = self.step
         while isinstance(step, Pause) and self.on_primary:
             await self.driver.sleep_until(step.until)
-            step = self.call.resume(clock.now())
+            step = self.call.resume(self.driver.clock.now())
         self.step = step
 
     @property

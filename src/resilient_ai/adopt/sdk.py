@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final, cast, final
 from resilient_ai.models.calling import Stopped
 
 if TYPE_CHECKING:
-    from resilient_ai.core.model import Scope
     from resilient_ai.messages import JSON
 
 RAW_HEADER: Final = "x-stainless-raw-response"
@@ -181,22 +180,11 @@ class Sdk:
         return next((value for key, value in given.items() if key.lower() == name), None)
 
 
-def phases(given: Mapping[str, Any], scope: Scope, *, stream: bool) -> dict[str, Any]:
-    """The timeouts of a request, phase by phase, each cut to what the attempt has left.
-
-    The request's and not the options': the SDK tells the provider of the latter in a header.
-    """
-    left = max(0.001, scope.remaining())
-    read = min(left, scope.first_token) if stream else left
-    limits = {"connect": min(left, scope.connect), "read": read, "write": left, "pool": left}
-    return {
-        phase: most if given.get(phase) is None else min(given[phase], most) for phase, most in limits.items()
-    }
-
-
 def body_of(options: Any) -> Mapping[str, JSON]:
     """What will be sent, or nothing where that is no JSON object."""
     given, extra = options.json_data, options.extra_json
+    if extra is None and type(given) is dict:  # nearly always; asking an abstract class costs more than the rest
+        return cast("Mapping[str, JSON]", given)
     if not isinstance(given, Mapping):
         return {}
     body = cast("Mapping[str, JSON]", given)

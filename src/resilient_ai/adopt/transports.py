@@ -16,8 +16,6 @@ from typing import TYPE_CHECKING, Any, Final, cast, final
 
 from resilient_ai.adopt import inner_retries
 from resilient_ai.adopt.answers import (
-    RemainingTime,
-    bound,
     family_of,
     is_read,
     response_of,
@@ -30,6 +28,7 @@ from resilient_ai.adopt.held import http_clients, package_of
 from resilient_ai.adopt.keys import keep
 from resilient_ai.adopt.layers import base_of, layer_of, put_over, take_away
 from resilient_ai.adopt.primary import Primary, current
+from resilient_ai.adopt.timing import RemainingTime, bound
 from resilient_ai.adopt.visits import open_doors
 from resilient_ai.models.wire.jsonbody import decode_object, encode
 from resilient_ai.runtime.blocking import drive
@@ -212,7 +211,7 @@ class HttpTransport:
         bounded = timed and self.blocking
         if bounded:
             given: dict[str, Any] = request.extensions.get("timeout") or {}
-            request.extensions["timeout"] = RemainingTime(given, scope.until, scope.clock)
+            request.extensions["timeout"] = RemainingTime(given, scope, stream=not whole)
             options = {**options, "stream": True}  # read below, where its time can be bounded
         sent = self._below(request, **options)
         response = await sent if inspect.isawaitable(sent) else sent

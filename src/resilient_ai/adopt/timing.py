@@ -1,0 +1,103 @@
+"""The time of an attempt in the terms of an SDK's HTTP library: its timeouts, and the reading of a body that drips.
+
+Neither httpx nor httpx2 is imported: the library is the one the SDK's own request comes from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final, final
+
+from resilient_ai.adopt.answers import family_of
+
+if TYPE_CHECKING:
+    from resilient_ai.core.clock import Clock
+    from resilient_ai.core.model import Scope
+
+LEAST_SECONDS: Final = 0.001
+"""The libraries take no time at all for no bound, or refuse it."""
+
+
+def phases(given: Mapping[str, Any], scope: Scope, *, stream: bool) -> dict[str, Any]:
+    """The timeouts of an asynchronous request, phase by phase, each cut to what the attempt has left; a timer ends the whole.
+
+    The request's and not the options': the SDK tells the provider of the latter in a header.
+    """
+    left = max(LEAST_SECONDS, scope.remaining())
+    read = min(left, scope.first_token) if stream else left
+    limits = {"connect": min(left, scope.connect), "read": read, "write": left, "pool": left}
+    return {
+        phase: most if given.get(phase) is None else min(given[phase], most) for phase, most in limits.items()
+    }
+
+
+@final
+class RemainingTime(dict[str, Any]):
+    """The timeouts of a blocking request, read phase by phase as it goes on, each time cut to what is left.
+
+    The transport asks for each phase when it begins. Fixed numbers would give connecting and reading the whole of the remaining time each.
+
+    Args:
+        given: What the request had.
+        scope: The attempt's.
+        stream: The answer is streamed: it has until its first content.
+    """
+
+    __slots__ = ("_now", "_until")
+
+    def __init__(self, given: Mapping[str, Any], scope: Scope, *, stream: bool = False) -> None:
+        super().__init__(given)
+        self._until = scope.until
+        self._now = scope.clock.now
+        self._cut("connect", scope.connect)
+        if stream:
+            self._cut("read", scope.first_token)
+
+    def _cut(self, phase: str, most: float) -> None:
+        given = self[phase] if phase in self else None
+        if given is None or given > most:
+            self[phase] = most
+
+    def get(self, phase: str, default: Any = None) -> Any:
+        """Seconds the phase may take."""
+        left = self._until - self._now()
+        if left < LEAST_SECONDS:
+            left = LEAST_SECONDS
+        given = dict.get(self, phase, default)
+        return left if given is None or given > left else given
+
+
+def bound(response: Any, until: float, clock: Clock) -> None:
+    """Ends the reading of a blocking response at the instant `until`, however slowly its body drips.
+
+    A read timeout runs anew for every byte; this looks at the clock between two reads.
+    """
+    request = response.request
+    response.stream = _kind(family_of(request))(response.stream, request, until, clock)
+
+
+@lru_cache(maxsize=8)
+def _kind(family: Any) -> Any:
+    return type("BoundStream", (_Bound, family.SyncByteStream), {"late": family.ReadTimeout})
+
+
+class _Bound:
+    late: type[Exception]
+
+    def __init__(self, source: Any, request: Any, until: float, clock: Clock) -> None:
+        self._source = source
+        self._request = request
+        self._until = until
+        self._clock = clock
+
+    def __iter__(self) -> Iterator[bytes]:
+        now, until = self._clock.now, self._until
+        for piece in self._source:
+            if now() > until:
+                late: Any = self.late
+                raise late("the time of the attempt is up", request=self._request)
+            yield piece
+
+    def close(self) -> None:
+        self._source.close()
