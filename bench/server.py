@@ -162,6 +162,8 @@ def _answer_to(kind: bytes) -> bytes:
         else:
             answer = _MESSAGE if kind == b"message" else _ANSWER
             made = _message("200 OK", "application/json", json.dumps(answer, separators=(",", ":")).encode())
+            if answer is _MESSAGE:
+                made = made.replace(b"\r\nx-request-id:", b"\r\nrequest-id:", 1)  # as Anthropic names it
         _made[kind] = made
     return made
 

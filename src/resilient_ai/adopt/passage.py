@@ -35,6 +35,7 @@ from resilient_ai.history import remember
 from resilient_ai.messages import Reply
 
 if TYPE_CHECKING:
+    from resilient_ai.adopt.glance import Glance
     from resilient_ai.adopt.policy import Chain, Policy
     from resilient_ai.adopt.primary import Primary
     from resilient_ai.adopt.sdk import Sdk
@@ -208,8 +209,10 @@ class Passage:
     def prepared(self, options: Any) -> Any:
         """The options of the attempt that begins."""
         self._begun()
-        self._at.arm()
-        options.max_retries = self._sdk.options.max_retries  # what the caller asked for; pages inherit it
+        if not self._at.driver.blocking:
+            self._at.arm()
+        if self._exchange.codec is None:
+            options.max_retries = self._sdk.options.max_retries  # what the caller asked for; pages inherit it
         return options
 
     def built(self, request: Any) -> None:
@@ -301,10 +304,11 @@ class Passage:
         result = None
         try:
             await self._exchange.load(response)
-            if self._glance is not None:
+            glance = self._glance
+            if glance is not None:
                 result = await self._made_plainly(arguments)
-                if self._glance.plain(result, self._exchange.primary.name):
-                    return self._glanced(result, response)
+                if glance.plain(result, self._exchange.primary.name):
+                    return self._glanced(glance, result, response)
             self._exchange.note(response)
             reply = self._exchange.reply_in(response)
             if self._chain.check is not None:
@@ -327,15 +331,14 @@ class Passage:
     async def _made_plainly(self, arguments: dict[str, Any]) -> Any:
         """What the SDK makes of an answer before anybody has judged it; None where it refuses it, which is then read to learn whose fault it is."""
         try:
-            return await self._sdk.made(arguments)
+            made = self._sdk.process(**arguments)
+            return made if self._sdk.blocking else await made
         except Exception:  # noqa: BLE001 - raised again once the answer was found good
             return None
 
-    def _glanced(self, result: Any, response: Any) -> Any:
+    def _glanced(self, glance: Glance, result: Any, response: Any) -> Any:
         """`result`, which plainly is an answer; what it cost is read when somebody asks."""
-        glance, price = self._glance, self._exchange.primary.traits.price
-        if glance is None:
-            raise AssertionError("an answer nobody glanced at")
+        price = self._exchange.primary.traits.price
         self._exchange.note(response, named=named(result) is not None)
         outcome = self._at.answered(GLANCED)
         remember(result, lambda answer: glance.outcome(outcome, answer, price))

@@ -93,7 +93,7 @@ class Progress:
         until = earliest(clock, now, seconds)
         self.timed = chain.timed or until < now + chain.plan.deadline
         self.call = Call(
-            _shown(chain.plan, request, settings.privacy),
+            _shown(chain.plan, request, settings.privacy) if settings.privacy.pseudonymise else chain.plan,
             request,
             number=self.number,
             now=now,
@@ -213,8 +213,9 @@ class Progress:
         """The attempt under way answered, and with it the call."""
         scope, clock = self.scope, self.driver.clock
         self.asked = None
-        self.call.settle(Ended(reply=reply, notes={} if scope is None else scope.notes), clock.now())
-        outcome = self.call.finish(clock.now(), clock.wall(), None, reply)
+        now = clock.now()
+        self.call.settle(Ended(reply=reply, notes={} if scope is None else scope.notes), now)
+        outcome = self.call.finish(now, clock.wall(), None, reply)
         self.over = True
         self._leave()
         return outcome
@@ -275,7 +276,7 @@ def _shown(plan: Plan, request: Request, privacy: Privacy) -> Plan:
 
     The client's own model stays as it is: the SDK sends what the application wrote.
     """
-    if not privacy.pseudonymise or request.data_class is None:
+    if request.data_class is None:
         return plan
     from resilient_ai.models.pseudonymised import with_pseudonyms
 
