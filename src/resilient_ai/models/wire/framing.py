@@ -61,6 +61,11 @@ class _Lines:
         self._at_start = True
         self.overflow = False
 
+    @property
+    def idle(self) -> bool:
+        """The next byte begins a line."""
+        return not (self._tail or self._after_cr or self._at_start)
+
     def feed(self, data: bytes) -> list[bytes]:
         """The lines that ended in `data`, without their ends."""
         if self._at_start:
@@ -130,6 +135,11 @@ class SSEParser:
         self._data: bytes | None = None
         self._more: list[bytes] = []  # the data lines after the first, which hardly any event has
         self._size = 0
+
+    @property
+    def between(self) -> bool:
+        """Nothing of an event, a line or a line end has come that is still to be used."""
+        return self._data is None and not self._name and self._lines.idle
 
     def feed(self, data: bytes) -> Iterator[SSEEvent]:
         """The events that ended in `data`, which may end anywhere. To be used up before the next call.

@@ -16,6 +16,7 @@ from resilient_ai.models.wire import Malformed, Truncated, WireError
 from resilient_ai.models.wire.assembly import chunks_of
 from resilient_ai.models.wire.framing import SSEParser
 from resilient_ai.models.wire.jsonbody import MAX_BODY_BYTES, JSONObject, decode_object
+from resilient_ai.models.wire.recurring import MOST_LEARNED, RecurringEvent, TextIn
 from resilient_ai.models.wire.reported import reported
 
 _NOT_CONTENT: Final = b"\xef\xbb\xbf \t\r\n"
@@ -51,6 +52,7 @@ class SSEDecoder:
     Args:
         reader: What the format makes of the events.
         decode_reply: Reads a whole body that the server sent although a stream was asked for.
+        text_in: Where an event holds its text; None reads every event in full.
 
     Attributes:
         complete: The terminal event was seen, or the stream ended well: nothing more is to be read.
@@ -59,15 +61,23 @@ class SSEDecoder:
     __slots__ = (
         "_body",
         "_decode_reply",
+        "_learned",
         "_out",
         "_parser",
         "_reader",
+        "_recurring",
         "_started",
+        "_text_in",
         "complete",
     )
 
-    def __init__(self, reader: EventReader, decode_reply: Callable[[bytes], Reply]) -> None:
+    def __init__(
+        self, reader: EventReader, decode_reply: Callable[[bytes], Reply], text_in: TextIn | None = None
+    ) -> None:
         self._reader = reader
+        self._text_in = text_in
+        self._recurring: RecurringEvent | None = None
+        self._learned = 0
         self._decode_reply = decode_reply
         self._parser = SSEParser()
         self._out: list[Chunk] = []
@@ -82,6 +92,15 @@ class SSEDecoder:
 
     def feed(self, data: bytes) -> list[Chunk]:
         """The chunks in `data`. See `StreamDecoder`."""
+        if self._recurring is not None:
+            at = self._recurring.read(data, self._out)
+            if at:
+                self._learned = 0
+            if at == len(data):
+                out, self._out = self._out, []
+                return out
+            data = data[at:]
+            self._recurring = None  # what comes now may change what the event means
         if self.complete:
             return []
         if not self._started:
@@ -91,20 +110,29 @@ class SSEDecoder:
             return []
         reader = self._reader
         out = self._out
-        value = None
+        before, events, value = len(out), 0, None
         try:
             for name, value, stray in self._parser.feed(data):
                 if stray:
                     raise_stray(value)
                 reader.event(name, value, out)
+                events += 1
                 if reader.complete:
                     self.complete = True
                     break
         except WireError as error:
             error.record = value
             raise
+        if events == 1 and len(out) == before + 1 and self._learned < MOST_LEARNED:
+            self._learn(data, out[-1])
         self._out = []
         return out
+
+    def _learn(self, data: bytes, chunk: Chunk) -> None:
+        """Keeps what is around the text of `data`, if that was one event and nothing but text."""
+        if self._text_in is not None and chunk == Chunk(chunk.text) and self._parser.between:
+            self._learned += 1
+            self._recurring = RecurringEvent.learned(data, chunk.text, self._text_in)
 
     def take(self) -> list[Chunk]:
         """Chunks read before a fault. See `StreamDecoder`."""

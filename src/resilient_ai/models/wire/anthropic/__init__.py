@@ -76,7 +76,8 @@ class Anthropic:
 
     def stream_decoder(self) -> SSEDecoder:
         """A decoder for one streamed answer. A whole body in place of a stream is read as well."""
-        return SSEDecoder(MessagesReader(), decode_reply)
+        reader = MessagesReader()
+        return SSEDecoder(reader, decode_reply, reader.text_in)
 
     def stream_encoder(self, *, model: str, include_usage: bool = True) -> MessagesStreamEncoder:
         """An encoder for one streamed answer, under the name `model`."""

@@ -26,7 +26,7 @@ from resilient_ai.models.wire.framing import MAX_EVENT_BYTES
 from resilient_ai.models.wire.identifiers import call_id
 from resilient_ai.models.wire.jsonbody import JSONObject
 from resilient_ai.models.wire.reported import reported, reported_event
-from resilient_ai.models.wire.shape import label, string
+from resilient_ai.models.wire.shape import details, label, string
 from resilient_ai.models.wire.sse import event_object
 
 _OWN_NAMES: Final = frozenset(
@@ -108,6 +108,12 @@ class MessagesReader:
             self._finish(event, out)
         elif kind == "message_stop":
             self._stop()
+
+    def text_in(self, event: Mapping[str, JSON]) -> str | None:
+        """Where an event holds its text; None for one that says anything else."""
+        delta = details(event, "delta")
+        text = delta.get("text")
+        return text if isinstance(text, str) and delta.get("type") == "text_delta" else None
 
     def ended(self) -> None:
         """See `EventReader`."""

@@ -99,6 +99,15 @@ class ChatReader:
         if told is not None:
             out.append(Chunk(usage=read_usage(told, self.flags)))
 
+    def text_in(self, event: Mapping[str, JSON]) -> str | None:
+        """Where an event holds its text, once it is settled whose answer this is; None for one that is remembered for more than that."""
+        choices = event.get("choices")
+        if self._answers < _SETTLED or not isinstance(choices, list) or len(choices) != 1:
+            return None
+        delta = details(items(choices, "choices")[0], "delta")
+        text = delta.get("content")
+        return text if isinstance(text, str) and REASONING_DETAILS not in delta else None
+
     def ended(self) -> None:
         """See `EventReader`."""
         if not self._finished:
