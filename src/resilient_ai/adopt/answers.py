@@ -60,17 +60,17 @@ def streamed_response(request: Any, *, headers: Mapping[str, str], stream: Any, 
 
 def unread(response: Any, *, blocking: bool) -> Any:
     """`response`, whose body was read to be judged, once more with its body still to be read."""
-    pieces = iter((response.content,))
+    content = response.content
 
-    async def pull() -> bytes | None:
-        return next(pieces, None)
+    async def pieces() -> AsyncIterator[bytes]:
+        yield content
 
     async def close() -> None: ...
 
     body = (
-        body_stream(response.request, lambda: next(pieces, None), lambda: None, blocking=True)
+        body_stream(response.request, iter((content,)), lambda: None)
         if blocking
-        else body_stream(response.request, pull, close, blocking=False)
+        else body_stream(response.request, pieces(), close)
     )
     again = streamed_response(response.request, headers={}, stream=body, like=response)
     took = getattr(response, "_elapsed", None)  # by the property it raises where it was not measured
@@ -91,47 +91,46 @@ def headers_of(reply: Reply, content_type: str, number: int, *, attempts: int) -
     }
 
 
-def body_stream(request: Any, pull: Callable[[], Any], close: Callable[[], Any], *, blocking: bool) -> Any:
-    """A body that is pulled piece by piece; b"" is skipped, None ends it.
+def body_stream(
+    request: Any, pieces: Iterator[bytes] | AsyncIterator[bytes], close: Callable[[], Any]
+) -> Any:
+    """A body that is read piece by piece, once.
 
     Args:
         request: A request of the library the stream is for.
-        pull: Gives the next piece; awaited unless `blocking`.
-        close: Ends the source; awaited unless `blocking`.
-        blocking: The colour.
+        pieces: Gives the pieces, in the colour of the request.
+        close: Ends their source; awaited in the asynchronous colour.
     """
     family = family_of(request)
-    return _kind(family.SyncByteStream if blocking else family.AsyncByteStream, blocking)(pull, close)
+    if isinstance(pieces, Iterator):
+        return _kind(family.SyncByteStream, _Blocking)(pieces, close)
+    return _kind(family.AsyncByteStream, _Asynchronous)(pieces, close)
 
 
 @lru_cache(maxsize=8)
-def _kind(base: type, blocking: bool) -> Any:  # noqa: FBT001 - a cache key
-    return type("GuardedStream", (_Blocking if blocking else _Asynchronous, base), {})
+def _kind(base: type, colour: type) -> Any:
+    return type("GuardedStream", (colour, base), {})
 
 
 class _Blocking:
-    def __init__(self, pull: Callable[[], Any], close: Callable[[], Any]) -> None:
-        self._pull = pull
+    def __init__(self, pieces: Iterator[bytes], close: Callable[[], Any]) -> None:
+        self._pieces = pieces
         self._close = close
 
     def __iter__(self) -> Iterator[bytes]:
-        while (piece := self._pull()) is not None:
-            if piece:
-                yield piece
+        return self._pieces
 
     def close(self) -> None:
         self._close()
 
 
 class _Asynchronous:
-    def __init__(self, pull: Callable[[], Any], close: Callable[[], Any]) -> None:
-        self._pull = pull
+    def __init__(self, pieces: AsyncIterator[bytes], close: Callable[[], Any]) -> None:
+        self._pieces = pieces
         self._close = close
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        while (piece := await self._pull()) is not None:
-            if piece:
-                yield piece
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._pieces
 
     async def aclose(self) -> None:
         await self._close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, final
 
 from resilient_ai.adopt.answers import body_stream, headers_of
@@ -13,7 +13,7 @@ from resilient_ai.runtime.blocking import drive
 if TYPE_CHECKING:
     from resilient_ai.adopt.progress import Progress
     from resilient_ai.adopt.source import ProviderStream
-    from resilient_ai.messages import JSON
+    from resilient_ai.messages import JSON, Chunk
     from resilient_ai.models.wire import Codec, StreamEncoder
     from resilient_ai.runtime.session import Session
 
@@ -47,16 +47,18 @@ class Delivery:
 
     def body(self, request: Any, *, blocking: bool) -> Any:
         """The body of a response to `request`."""
-        session = self._session
         if blocking:
-            return body_stream(
-                request, lambda: drive(self.next()), lambda: drive(session.close()), blocking=True
-            )
-        return body_stream(request, self.next, session.close, blocking=False)
+            return body_stream(request, self.pieces(), self.close)
+        return body_stream(request, self._apieces(), self._session.close)
 
     def pieces(self) -> Iterator[bytes]:
         """The bytes as they come, for a blocking reader."""
         while (piece := drive(self.next())) is not None:
+            if piece:
+                yield piece
+
+    async def _apieces(self) -> AsyncIterator[bytes]:
+        while (piece := await self.next()) is not None:
             if piece:
                 yield piece
 
@@ -72,8 +74,18 @@ class Delivery:
         """
         if self._ended:
             return None
+        session, source = self._session, self._source
         try:
-            data = await self._pulled()
+            if source is None or self._encoder is not None:
+                data = self._written(await session.next())
+            else:
+                more = await session.read()
+                if source.complete:
+                    # The SDK stops reading at the terminal event: what is left to be counted is counted before it sees that.
+                    while more:
+                        more = await session.read()
+                taken = source.taken()
+                data = taken if taken or more else None
         except Exception as error:  # noqa: BLE001 - raised again in the SDK's own class
             self._ended = True
             failure = self._final(error)
@@ -81,19 +93,14 @@ class Delivery:
                 raise failure from failure.__cause__
             finally:
                 del failure  # it holds this frame
-        self._ended = data is None or self._session.ended
+        self._ended = data is None or session.ended
         return data
 
-    async def _pulled(self) -> bytes | None:
-        session, source, encoder = self._session, self._source, self._encoder
-        chunk = await session.next()
+    def _written(self, chunk: Chunk | None) -> bytes | None:
+        """`chunk` in the format the SDK reads; None writes the end."""
+        encoder = self._encoder
         if encoder is None:
-            if source is not None and source.complete:
-                # The SDK stops reading at the terminal event: what is left to be counted is counted before it sees that.
-                while chunk is not None:
-                    chunk = await session.next()
-            data = b"" if source is None else source.taken()
-            return data if data or chunk is not None else None
+            return None if chunk is None else b""
         begun = encoder.start() if self._first else b""
         self._first = False
         return begun + (encoder.end() if chunk is None else encoder.chunk(chunk))

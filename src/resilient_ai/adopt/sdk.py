@@ -183,7 +183,9 @@ class Sdk:
 def body_of(options: Any) -> Mapping[str, JSON]:
     """What will be sent, or nothing where that is no JSON object."""
     given, extra = options.json_data, options.extra_json
-    if extra is None and type(given) is dict:  # nearly always; asking an abstract class costs more than the rest
+    if (
+        extra is None and type(given) is dict
+    ):  # nearly always; asking an abstract class costs more than the rest
         return cast("Mapping[str, JSON]", given)
     if not isinstance(given, Mapping):
         return {}

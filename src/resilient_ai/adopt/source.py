@@ -41,11 +41,13 @@ class ProviderStream:
     """
 
     __slots__ = (
+        "_begun",
         "_decoder",
         "_fault",
         "_held",
         "_lines",
         "_loop",
+        "_now",
         "_pieces",
         "_primary",
         "_scope",
@@ -63,6 +65,7 @@ class ProviderStream:
     ) -> None:
         self.response = response
         self.tape: deque[bytes] = deque()
+        self._begun = False
         self._decoder = codec.stream_decoder()
         self._lines = codec.stream_content_type == JSON_LINES
         self._primary = primary
@@ -72,6 +75,7 @@ class ProviderStream:
         self._fault: Exception | None = None
         self._held = 0
         self._pieces: Any = _pieces(response, blocking=scope.blocking)
+        self._now = scope.clock.now
         self._loop = None if scope.blocking else asyncio.get_running_loop()
 
     async def receive(self, until: float) -> Sequence[Chunk] | None:
@@ -82,27 +86,30 @@ class ProviderStream:
             AttemptTimeout: Nothing came by `until`.
             Exception: What the SDK's HTTP library raises.
         """
-        fault, self._fault = self._fault, None
-        if fault is not None:
-            try:
-                raise fault
-            finally:
-                del fault  # it holds this frame
-        if self._decoder.complete:
+        if self._fault is not None:
+            self._raise_fault()
+        decoder = self._decoder
+        if decoder.complete:
             return None
-        if self._scope.blocking and self._scope.clock.now() > until:
+        data: bytes | None
+        if self._loop is not None:
+            data = await anext(self._pieces, None)
+        elif self._now() > until:
             raise AttemptTimeout
-        pieces = self._pieces
-        data: bytes | None = next(pieces, None) if self._scope.blocking else await anext(pieces, None)
+        else:
+            data = next(self._pieces, None)
         try:
             if data is None:
-                return self._decoder.end() or None
-            if not (self._held or self._lines) and data.lstrip()[:1] in (b"{", b"["):
-                self.whole = True
-            self._keep(data)
-            return self._decoder.feed(data) or [_NOTHING]
+                return decoder.end() or None
+            if not self._begun:
+                self._begin(data)
+            self._held += len(data)
+            if self._held > MAX_HELD_BYTES:
+                raise Malformed("the stream sends more than the limit before its first content")
+            self.tape.append(data)
+            return decoder.feed(data) or [_NOTHING]
         except WireError as error:
-            chunks = self._decoder.take()
+            chunks = decoder.take()
             if not chunks:
                 raise typed(error, self._primary, self.response.headers) from None
             self._fault = typed(error, self._primary, self.response.headers)
@@ -110,6 +117,15 @@ class ProviderStream:
                 # The SDK would raise by itself on what came behind the content, without the history and before the fault is told.
                 self.tape[-1] = _before(data, error.record, self._lines)
             return chunks
+
+    def _raise_fault(self) -> None:
+        """Raises what was wrong with the last bytes, now that what stood before it was handed on."""
+        fault, self._fault = self._fault, None
+        try:
+            if fault is not None:
+                raise fault
+        finally:
+            del fault  # it holds this frame
 
     @property
     def complete(self) -> bool:
@@ -127,8 +143,9 @@ class ProviderStream:
 
     def taken(self) -> bytes:
         """What was read since the last time."""
-        data = b"".join(self.tape)
-        self.tape.clear()
+        tape = self.tape
+        data = tape[0] if len(tape) == 1 else b"".join(tape)
+        tape.clear()
         self._held = 0
         return data
 
@@ -147,11 +164,12 @@ class ProviderStream:
             with contextlib.suppress(RuntimeError):  # closed since
                 asyncio.run_coroutine_threadsafe(self.response.aclose(), self._loop)
 
-    def _keep(self, data: bytes) -> None:
-        self._held += len(data)
-        if self._held > MAX_HELD_BYTES:
-            raise Malformed("the stream sends more than the limit before its first content")
-        self.tape.append(data)
+    def _begin(self, data: bytes) -> None:
+        """Looks at the first byte that says anything."""
+        content = data.lstrip()
+        if content:
+            self._begun = True
+            self.whole = not self._lines and content[:1] in (b"{", b"[")
 
 
 def _before(data: bytes, record: bytes | None, lines: bool) -> bytes:  # noqa: FBT001 - internal

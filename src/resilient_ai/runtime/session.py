@@ -163,6 +163,23 @@ class Session:
                 raise
         return self._ready.popleft() if self._ready else None
 
+    async def read(self) -> bool:
+        """Reads until something has come, which the history alone learns of; False at the end. For whoever hands on the source's own bytes.
+
+        Raises:
+            Exception: As `next`.
+        """
+        ready = self._ready
+        if not ready and self._state == "open":
+            try:
+                await self._fill()
+            except BaseException as error:
+                await self._fail(error)
+                raise
+        more = bool(ready)
+        ready.clear()
+        return more
+
     async def close(self) -> None:
         """Ends the stream now: closes the connection, gives everything back, keeps what came. Idempotent."""
         if self._state == "ended":
@@ -198,10 +215,26 @@ class Session:
         if self._first_content is not None:
             self._away += asked - self._handed
         while not self._ready and self._state == "open":
-            if self._source is None:
+            step, scope, source = self._ask, self._scope, self._source
+            if source is None or step is None or scope is None:
                 await self._advance()
-            else:
-                await self._read(asked)
+                continue
+            until, phase = self._bound(step, scope, asked)
+            try:
+                chunks = await self._driver.bounded(source.receive(until), until)
+                now = self._driver.clock.now()
+                if chunks is not None and now > until + LATE_SECONDS:
+                    # A source that always has something never suspends, so no timer ever fires: look at the clock.
+                    raise AttemptTimeout(phase, sent=True)
+            except Exception as error:  # noqa: BLE001 - every failure of a model becomes exactly one verdict
+                await self._close_source()
+                self._settle(failed(step, scope, _phased(error, phase != "attempt", phase), self._judge))
+                continue
+            if chunks is None:
+                await self._end(step, scope)
+            elif not self._take(chunks, step, now):
+                await self._close_source()
+                self._settle(failed(step, scope, endless(step), self._judge))
 
     async def _advance(self) -> None:
         """Does what the state machine says, up to an open stream or the end."""
@@ -239,26 +272,6 @@ class Session:
         finally:
             CURRENT_DEADLINE.reset(token)
 
-    async def _read(self, asked: float) -> None:
-        step, scope, source = self._ask, self._scope, self._source
-        if step is None or scope is None or source is None:
-            raise AssertionError("reading without an open stream")
-        until, phase = self._bound(step, scope, asked)
-        try:
-            chunks = await self._driver.bounded(source.receive(until), until)
-            if chunks is not None and self._driver.clock.now() > until + LATE_SECONDS:
-                # A source that always has something never suspends, so no timer ever fires: look at the clock.
-                raise AttemptTimeout(phase, sent=True)
-        except Exception as error:  # noqa: BLE001 - every failure of a model becomes exactly one verdict
-            await self._close_source()
-            self._settle(failed(step, scope, _phased(error, phase != "attempt", phase), self._judge))
-            return
-        if chunks is None:
-            await self._end(step, scope)
-        elif not self._take(chunks, step):
-            await self._close_source()
-            self._settle(failed(step, scope, endless(step), self._judge))
-
     def _bound(self, step: Ask, scope: Scope, asked: float) -> tuple[float, str]:
         """The instant by which content must have come, and which clock says so."""
         until = step.until
@@ -274,15 +287,15 @@ class Session:
             bound, phase = max(self._last_content, asked) + scope.idle, "idle"
         return (bound, phase) if bound < until else (until, "attempt")
 
-    def _take(self, chunks: Sequence[Chunk], step: Ask) -> bool:
+    def _take(self, chunks: Sequence[Chunk], step: Ask, now: float) -> bool:
         """Passes chunks on; False if the answer has become longer than any answer is."""
         assembly = self._assembly
         if assembly is None:
             raise AssertionError("chunks without an answer to put them in")
-        now = self._handed = self._driver.clock.now()
+        self._handed = now
         for chunk in chunks:
             assembly.add(chunk)
-            if chunk.has_content:
+            if chunk.text or chunk.has_content:
                 self._last_content = now
                 self._chunks += 1
                 if self._first_content is None:

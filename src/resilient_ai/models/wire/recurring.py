@@ -104,20 +104,23 @@ class RecurringEvent:
                 if padded is None or not data.startswith(rest, padded.end()):
                     break
                 end = padded.end() + len(rest)
-            text = _text(inside[0])
-            if text is None:
+            raw = inside[0]
+            try:
+                text = raw.decode() if b"\\" not in raw else _unescaped(raw)
+            except ValueError:
                 break
             out.append(Chunk(text))
             at = end
         return at
 
 
-def _text(inside: bytes) -> str | None:
-    """What a JSON string holds, from what stands between its quotes; None where that is no such string."""
-    try:
-        if b"\\" not in inside:
-            return inside.decode()
-        text: JSON = from_json(b'"%b"' % inside)
-    except ValueError:
-        return None
-    return text if isinstance(text, str) and text else None
+def _unescaped(inside: bytes) -> str:
+    """What a JSON string holds, from what stands between its quotes.
+
+    Raises:
+        ValueError: That is no such string.
+    """
+    text: JSON = from_json(b'"%b"' % inside)
+    if isinstance(text, str):
+        return text
+    raise ValueError("not a string")
