@@ -7,10 +7,10 @@ answer cut short, another model, a field that is not what it should be) is left 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, cast, final
+from typing import TYPE_CHECKING, Any, Final, final
 
 from resilient_ai.core.identifiers import identifier
 from resilient_ai.engine.cost import cost_of
@@ -27,6 +27,9 @@ _LONGEST_NAME: Final = 128
 _MESSAGE: Final = frozenset({"content", "role", "annotations"})
 """Fields of a chat message that may hold something without changing what it is."""
 
+_EMPTY: Final[Mapping[str, object]] = {"tool_calls": [], "refusal": ""}
+"""What stands in a field of a chat message and says nothing, null aside."""
+
 
 @final
 @dataclass(frozen=True, slots=True)
@@ -34,27 +37,31 @@ class Glance:
     """How an answer of one format shows itself.
 
     Attributes:
-        plain: Whether the SDK's object, the answer of the model named second, plainly is an answer that no flag would stand on.
+        shows: Whether the SDK's object, the answer of the model named second, shows that it is one and that no flag would stand on it.
+            Raises AttributeError for another object.
         usage: Reads the tokens in an answer's `usage`, with the flags that go with them.
     """
 
-    plain: Callable[[Any, str], bool]
+    shows: Callable[[Any, str], bool]
     usage: Callable[[JSON, list[str]], Usage]
 
+    def plain(self, answer: object, model: str) -> bool:
+        """`answer`, what the SDK made of an answer of `model`, plainly is a good one."""
+        try:
+            return self.shows(answer, model)
+        except AttributeError:  # no object of the format: a raw response, a text, a class of the caller's
+            return False
+
     def outcome(self, outcome: Outcome, answer: object, price: Price | None) -> Outcome:
-        """`outcome`, which knows no tokens, with those `answer` tells.
+        """`outcome`, which knows no tokens, with those `answer` tells; as the SDK reads them, to which `true` is 1.
 
         Args:
             outcome: The history, its last attempt the one that answered.
             answer: The SDK's object.
             price: What the model's tokens cost.
         """
-        told = getattr(answer, "usage", None)
-        if hasattr(told, "model_dump"):
-            # Whatever stands there is for the reading to judge, not for a warning of the SDK's classes.
-            told = cast("Any", told).model_dump(by_alias=True, warnings=False)
         flags: list[str] = []
-        usage = self.usage(told, flags)
+        usage = self.usage(_as_it_came(getattr(answer, "usage", None)), flags)
         if usage == UNKNOWN_USAGE:
             flags.append(USAGE_MISSING)
         *before, last = outcome.attempts
@@ -94,61 +101,55 @@ def glance_of(wire: str) -> Glance | None:
 
 
 def _plain_chat(answer: Any, model: str) -> bool:
-    choices = getattr(answer, "choices", None)
-    if type(choices) is not list or len(cast("list[Any]", choices)) != 1:
+    choices = answer.choices
+    if choices.__class__ is not list or len(choices) != 1:
         return False
-    choice = cast("list[Any]", choices)[0]
-    message = getattr(choice, "message", None)
+    choice = choices[0]
+    message = choice.message
     return (
-        getattr(choice, "finish_reason", None) == "stop"
-        and not getattr(choice, "index", 0)
-        and _plain_text(getattr(message, "content", None))
+        choice.finish_reason == "stop"
+        and not choice.index
+        and _is_text(message.content)
         and _holds_only(message, _MESSAGE)
         and _reports_nothing(choice)
         and _reports_nothing(answer)
-        and _is(getattr(answer, "model", None), model)
+        and _is_of(answer.model, model)
     )
 
 
 def _plain_message(answer: Any, model: str) -> bool:
-    content = getattr(answer, "content", None)
-    if type(content) is not list or getattr(answer, "stop_reason", None) != "end_turn":
-        return False
     return (
-        _plain_texts(cast("list[Any]", content), "text")
-        and not getattr(answer, "stop_details", None)
+        answer.stop_reason == "end_turn"
+        and _are_texts(answer.content, "text")
+        and not answer.__dict__.get("stop_details")
         and _reports_nothing(answer)
-        and _is(getattr(answer, "model", None), model)
+        and _is_of(answer.model, model)
     )
 
 
 def _plain_response(answer: Any, model: str) -> bool:
-    output = getattr(answer, "output", None)
-    if type(output) is not list or getattr(answer, "status", None) != "completed":
+    output = answer.output
+    if output.__class__ is not list or answer.status != "completed":
         return False
     told = False
-    for item in cast("list[Any]", output):
-        kind = getattr(item, "type", None)
-        if kind == "message" and _plain_texts(getattr(item, "content", None), "output_text"):
+    for item in output:
+        if item.type == "message" and _are_texts(item.content, "output_text"):
             told = True
-        elif kind != "reasoning" or getattr(item, "summary", None) != [] or getattr(item, "content", None):
+        elif item.type != "reasoning" or item.summary != [] or item.content:
             return False
-    return told and _reports_nothing(answer) and _is(getattr(answer, "model", None), model)
+    return told and _reports_nothing(answer) and _is_of(answer.model, model)
 
 
-def _plain_text(text: object) -> bool:
+def _is_text(text: object) -> bool:
     """Text that is not empty and holds no odd character."""
     return type(text) is str and text != "" and not odd_characters(text)
 
 
-def _plain_texts(parts: object, kind: str) -> bool:
-    """Parts that are all plain text."""
-    if type(parts) is not list or not parts:
+def _are_texts(parts: Any, kind: str) -> bool:
+    """Parts that are all text."""
+    if parts.__class__ is not list or not parts:
         return False
-    return all(
-        getattr(part, "type", None) == kind and _plain_text(getattr(part, "text", None))
-        for part in cast("list[Any]", parts)
-    )
+    return all(part.type == kind and _is_text(part.text) for part in parts)
 
 
 def _holds_only(part: Any, known: frozenset[str]) -> bool:
@@ -158,9 +159,17 @@ def _holds_only(part: Any, known: frozenset[str]) -> bool:
         return False
     for fields in (part.__dict__, extra):
         for name, value in fields.items():
-            if value and name not in known:
+            if value is not None and name not in known and value != _EMPTY.get(name):
                 return False
     return True
+
+
+def _as_it_came(part: Any) -> Any:
+    """An object of the SDK as the data it was made of."""
+    extra = getattr(part, "__pydantic_extra__", None)
+    if extra is None:
+        return part
+    return {name: _as_it_came(value) for name, value in (*part.__dict__.items(), *extra.items())}
 
 
 def _reports_nothing(part: Any) -> bool:
@@ -170,7 +179,7 @@ def _reports_nothing(part: Any) -> bool:
     return extra is not None and not extra.get("error") and not part.__dict__.get("error")
 
 
-def _is(answered: object, asked: str) -> bool:
+def _is_of(answered: object, asked: str) -> bool:
     """The answer names the model that was asked, or none."""
     if answered is None or answered == asked:
         return True

@@ -338,7 +338,7 @@ class Passage:
 
     def _glanced(self, glance: Glance, result: Any, response: Any) -> Any:
         """`result`, which plainly is an answer; what it cost is read when somebody asks."""
-        price = self._exchange.primary.traits.price
+        price = self._chain.plan.hops[0].traits.price
         self._exchange.note(response, named=named(result) is not None)
         outcome = self._at.answered(GLANCED)
         remember(result, lambda answer: glance.outcome(outcome, answer, price))

@@ -55,16 +55,14 @@ class RemainingTime(dict[str, Any]):
             self._cut("read", scope.first_token)
 
     def _cut(self, phase: str, most: float) -> None:
-        given = self[phase] if phase in self else None
+        given = super().get(phase)
         if given is None or given > most:
             self[phase] = most
 
     def get(self, phase: str, default: Any = None) -> Any:
         """Seconds the phase may take."""
-        left = self._until - self._now()
-        if left < LEAST_SECONDS:
-            left = LEAST_SECONDS
-        given = dict.get(self, phase, default)
+        left = max(LEAST_SECONDS, self._until - self._now())
+        given = super().get(phase, default)
         return left if given is None or given > left else given
 
 

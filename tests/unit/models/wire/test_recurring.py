@@ -1,0 +1,193 @@
+"""Events that differ from the last one in nothing but their text are not parsed again, and nothing else comes out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from resilient_ai.messages import JSON, Chunk
+from resilient_ai.models.wire import WireError
+from resilient_ai.models.wire.anthropic import Anthropic
+from resilient_ai.models.wire.anthropic.reply import decode_reply as decode_message
+from resilient_ai.models.wire.anthropic.stream_read import MessagesReader
+from resilient_ai.models.wire.openai_chat import OpenAIChat
+from resilient_ai.models.wire.openai_chat.reply import decode_reply as decode_chat
+from resilient_ai.models.wire.openai_chat.stream_read import ChatReader
+from resilient_ai.models.wire.recurring import RecurringEvent
+from resilient_ai.models.wire.sse import SSEDecoder
+
+
+def written(event: JSON, *, escaped: bool = False, padding: int = 0) -> bytes:
+    body = json.dumps(event, separators=(",", ":"), ensure_ascii=escaped).encode("utf-8", "surrogatepass")
+    name = event.get("type") if isinstance(event, dict) else None
+    head = b"" if name is None else b"event: %b\n" % str(name).encode()
+    return head + b"data: " + body[:-1] + b" " * padding + body[-1:] + b"\n\n"
+
+
+def chat(delta: dict[str, JSON], *, finish: str | None = None, **more: JSON) -> dict[str, JSON]:
+    choice: dict[str, JSON] = {"index": 0, "delta": delta, "finish_reason": finish}
+    return {"id": "chatcmpl-1", "model": "m", "choices": [choice], "usage": None, **more}
+
+
+def piece(text: str, index: int = 0) -> dict[str, JSON]:
+    return {
+        "type": "content_block_delta",
+        "index": index,
+        "delta": {"type": "text_delta", "text": text},
+    }
+
+
+MESSAGE_BEGINS = written({"type": "message_start", "message": {"id": "msg_1", "model": "m"}}) + written(
+    {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}
+)
+
+texts = st.text(max_size=6) | st.sampled_from(
+    ["error", "id", "content", "m", "text", "[DONE]", "data: x", 'a"b', "a\\", "\n\n"]
+)
+odd_chat: st.SearchStrategy[dict[str, JSON]] = st.sampled_from(
+    [
+        chat({"tool_calls": [{"index": 0, "id": "call_1", "function": {"name": "f", "arguments": "{}"}}]}),
+        chat({"content": "x", "reasoning_content": "so"}),
+        chat({"content": "x", "reasoning_details": [{"type": "reasoning.text", "text": "so"}]}),
+        chat({"content": "x"}, id="chatcmpl-2"),
+        chat({"content": None}),
+        chat({"content": ["x"]}),
+        chat({}, finish="stop"),
+        chat({"content": "x"}, error={"message": "down"}),
+        chat({"content": "x"}, usage={"prompt_tokens": 1, "completion_tokens": 1}),
+        {"id": "chatcmpl-1", "choices": []},
+        {"error": {"message": "down"}},
+    ]
+)
+odd_messages: st.SearchStrategy[dict[str, JSON]] = st.sampled_from(
+    [
+        piece("x", 1),
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "thinking_delta", "thinking": "so"}},
+        {"type": "content_block_stop", "index": 0},
+        {"type": "ping"},
+        {"type": "error", "error": {"type": "overloaded_error"}},
+        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 3}},
+        {"type": "message_stop"},
+    ]
+)
+raw = st.sampled_from(
+    [b": ping\n\n", b"data: {\n\n", b"\r\n", b" ", b"data: \xff\n\n", b"data: [DONE]\n\n", b"\n"]
+)
+
+
+def plain_chats(make: st.DrawFn) -> bytes:
+    event = chat({"content": make(texts)})
+    if make(st.booleans()):
+        event["obfuscation"] = make(st.text("aZ09", max_size=5))
+    return written(event, escaped=make(st.booleans()))
+
+
+def plain_pieces(make: st.DrawFn) -> bytes:
+    return written(piece(make(texts)), escaped=make(st.booleans()), padding=make(st.integers(0, 3)))
+
+
+@st.composite
+def streams(make: st.DrawFn, plain: Callable[[st.DrawFn], bytes], odd: st.SearchStrategy[Any]) -> list[bytes]:
+    """A stream in the pieces it comes in."""
+    events: list[bytes] = []
+    for _ in range(make(st.integers(1, 12))):
+        kind = make(st.integers(0, 9))
+        events.append(plain(make) if kind < 8 else written(make(odd)) if kind == 8 else make(raw))
+    whole = b"".join(events)
+    if make(st.booleans()):
+        return events
+    cuts = sorted(make(st.lists(st.integers(0, len(whole)), max_size=6)))
+    return [whole[a:b] for a, b in zip([0, *cuts], [*cuts, len(whole)], strict=True) if a < b]
+
+
+def read(decoder: SSEDecoder, pieces: list[bytes]) -> tuple[list[Chunk], tuple[str, ...], str | None]:
+    """What comes out of a decoder: its chunks, its flags and how it ended."""
+    chunks: list[Chunk] = []
+    try:
+        for data in pieces:
+            chunks += decoder.feed(data)
+        chunks += decoder.end()
+    except WireError as error:
+        return [*chunks, *decoder.take()], decoder.flags, f"{type(error).__name__}: {error}"
+    return chunks, decoder.flags, None
+
+
+@settings(max_examples=400, deadline=None)
+@given(streams(plain_chats, odd_chat))
+@example([written(chat({"content": text})) for text in ("a", "b", "c", "d")])
+@example([written(chat({"content": "content"}))] * 4)
+@example(
+    [
+        written(chat({"role": "assistant", "content": ""})),
+        *(written(chat({"content": text})) for text in ("a", "b")),
+        written(chat({"content": "another answer"}, id="chatcmpl-2")),
+    ]
+)
+def test_a_chat_stream_says_the_same_whether_its_events_are_recognised_or_read_in_full(
+    pieces: list[bytes],
+) -> None:
+    assert read(OpenAIChat().stream_decoder(), pieces) == read(SSEDecoder(ChatReader(), decode_chat), pieces)
+
+
+@settings(max_examples=400, deadline=None)
+@given(streams(plain_pieces, odd_messages))
+def test_a_stream_of_messages_says_the_same_whether_its_events_are_recognised_or_read_in_full(
+    pieces: list[bytes],
+) -> None:
+    pieces = [MESSAGE_BEGINS, *pieces]
+    full = SSEDecoder(MessagesReader(), decode_message)
+    assert read(Anthropic().stream_decoder(), pieces) == read(full, pieces)
+
+
+@pytest.mark.parametrize(
+    ("first", "others"),
+    [
+        (
+            written(chat({"content": "one"})),
+            [written(chat({"content": text})) for text in ("two", "ü", "3\n", '"')],
+        ),
+        (
+            written(chat({"content": "one"}, obfuscation="abc")),
+            [written(chat({"content": "two"}, obfuscation=hidden)) for hidden in ("", "a", "abcdef")],
+        ),
+        (written(piece("one")), [written(piece("two"), padding=padding) for padding in (0, 1, 7)]),
+        (written(piece("one"), padding=3), [written(piece("two"), padding=padding) for padding in (0, 3, 7)]),
+    ],
+    ids=["plain", "obfuscated", "padded later", "padded before"],
+)
+def test_lengths_that_providers_hide_do_not_make_an_event_another(first: bytes, others: list[bytes]) -> None:
+    def text_in(event: Any) -> str | None:
+        found = event["delta"]["text"] if "delta" in event else event["choices"][0]["delta"]["content"]
+        return found if isinstance(found, str) else None
+
+    recurring = RecurringEvent.learned(first, "one", text_in)
+    assert recurring is not None
+    for event in others:
+        out: list[Chunk] = []
+        assert recurring.read(event, out) == len(event)
+        assert len(out) == 1
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        written(chat({"content": "same"}, model="same")),
+        written(chat({"content": "same"}, same=1)),
+        written(chat({"content": "sa\nme"})),
+        written(chat({"content": "same"})).replace(b"\n", b"\r\n"),
+        b"data: " + json.dumps({"choices": [{"delta": {"content": "\\u0073ame"}}], "a": "same"}).encode().replace(b"\\\\", b"\\") + b"\n\n",
+    ],
+    ids=["twice", "a key too", "escaped", "other line ends", "the text escaped, another string not"],
+)  # fmt: skip
+def test_an_event_whose_text_is_not_plain_to_see_is_not_learned(event: bytes) -> None:
+    def text_in(event: Any) -> str | None:
+        found: str = event["choices"][0]["delta"]["content"]
+        return found
+
+    text = json.loads(event.partition(b"data: ")[2])["choices"][0]["delta"]["content"]
+    assert RecurringEvent.learned(event, text, text_in) is None
