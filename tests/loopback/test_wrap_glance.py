@@ -98,7 +98,7 @@ def entries(value: dict[str, Any] | list[Any] | object) -> list[tuple[Any, Any]]
     data: Any = value
     if isinstance(value, dict):
         return list(data.items())
-    return list(enumerate(data)) if isinstance(value, list) else []
+    return list(enumerate(data)) if value.__class__ is list else []
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
