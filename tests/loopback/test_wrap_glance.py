@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -93,12 +93,13 @@ STRANGERS = (
 )  # fmt: skip
 
 
-def entries(value: dict[str, Any] | list[Any] | object) -> list[tuple[Any, Any]]:
+def entries(value: Any) -> Iterable[tuple[Any, Any]]:
     """What an object or a list holds, by its keys."""
-    data: Any = value
-    if isinstance(value, dict):
-        return list(data.items())
-    return list(enumerate(data)) if value.__class__ is list else []
+    found: Iterable[tuple[Any, Any]] = ()
+    if isinstance(value, (dict, list)):
+        held: Any = value
+        found = held.items() if isinstance(value, dict) else enumerate(held)
+    return found
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
