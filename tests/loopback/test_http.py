@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from resilient_ai import ConfigError, ModelError, ResilientModel, Retry
+from resilient_ai import CallError, ConfigError, ModelError, ResilientModel, Retry
 from resilient_ai.models import OpenAIModel, canned
 from resilient_ai.testing import FaultServer, RealCallBlocked, block_real_calls
 
@@ -53,6 +53,34 @@ def test_asynchronous_calls_and_streams_reuse_one_connection(server: FaultServer
 
     asyncio.run(main())
     assert connections(server, "areuse") == 1
+
+
+@pytest.mark.parametrize("way", ["generate", "agenerate", "stream", "astream"])
+@pytest.mark.parametrize(
+    "fault", ["stall-no-response", "connect-refused", "rst-after-work", "status:500"]
+)
+def test_nothing_that_failed_is_its_own_cause(server: FaultServer, fault: str, way: str) -> None:
+    model = OpenAIModel("gpt-x", base_url=server.url(fault, session=f"cause-{way}"), api_key="sk-a")
+    chain = ResilientModel([model], retry=Retry(attempts=1), deadline=0.3)
+
+    def ask() -> object:
+        asked = getattr(chain, way)("q")
+        return asked if way == "generate" else asked.reply()
+
+    async def aask() -> object:
+        async with chain:
+            asked = getattr(chain, way)("q")
+            return await (asked if way == "agenerate" else asked.reply())
+
+    with pytest.raises(CallError) as raised:
+        asyncio.run(aask()) if way[0] == "a" else ask()
+    chain.close()
+    error: BaseException | None = raised.value
+    met: list[BaseException] = []
+    while error is not None:
+        assert error not in met
+        met.append(error)
+        error = error.__cause__
 
 
 def test_one_model_serves_two_loops_and_a_thread(server: FaultServer) -> None:

@@ -457,4 +457,7 @@ class _RemoteStream:
 
 def _cause(error: Exception) -> BaseException | None:
     """What stands behind the typed error: the original, or what the original was raised from, without bytes of the wire."""
-    return without_wire_bytes(error.__cause__ if isinstance(error, ResilientError) else error)
+    typed = isinstance(
+        error, ResilientError | AttemptTimeout
+    )  # and raised as it is: nothing is its own cause
+    return without_wire_bytes(error.__cause__ if typed else error)

@@ -150,7 +150,9 @@ class AioStream:
                 )
         except TimeoutError as error:
             transport.abort()
-            raise (AttemptTimeout("connect", sent=False) if scope.expired() else error) from error
+            if scope.expired():
+                raise AttemptTimeout("connect", sent=False) from error
+            raise
         except BaseException:
             transport.abort()
             raise
@@ -210,7 +212,9 @@ class AioBackend:
                     connected.close()
                     raise
         except TimeoutError as error:
-            raise (AttemptTimeout("connect", sent=False) if scope.expired() else error) from error
+            if scope.expired():
+                raise AttemptTimeout("connect", sent=False) from error
+            raise
         return AioStream(wire)
 
     async def connect_unix_socket(
@@ -224,7 +228,9 @@ class AioBackend:
             async with scope:
                 _, wire = await asyncio.get_running_loop().create_unix_connection(_Wire, path)
         except TimeoutError as error:
-            raise (AttemptTimeout("connect", sent=False) if scope.expired() else error) from error
+            if scope.expired():
+                raise AttemptTimeout("connect", sent=False) from error
+            raise
         return AioStream(wire)
 
     async def sleep(self, seconds: float) -> None:
