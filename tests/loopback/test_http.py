@@ -56,9 +56,7 @@ def test_asynchronous_calls_and_streams_reuse_one_connection(server: FaultServer
 
 
 @pytest.mark.parametrize("way", ["generate", "agenerate", "stream", "astream"])
-@pytest.mark.parametrize(
-    "fault", ["stall-no-response", "connect-refused", "rst-after-work", "status:500"]
-)
+@pytest.mark.parametrize("fault", ["stall-no-response", "connect-refused", "rst-after-work", "status:500"])
 def test_nothing_that_failed_is_its_own_cause(server: FaultServer, fault: str, way: str) -> None:
     model = OpenAIModel("gpt-x", base_url=server.url(fault, session=f"cause-{way}"), api_key="sk-a")
     chain = ResilientModel([model], retry=Retry(attempts=1), deadline=0.3)
