@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import operator
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -25,7 +25,7 @@ from resilient_ai.adopt.glance import Glance, glance_of
 from resilient_ai.adopt.wire_faults import says_nothing
 from resilient_ai.core.events import Event
 from resilient_ai.core.model import Price
-from resilient_ai.messages import UNKNOWN_USAGE, Attempt, Outcome, Request
+from resilient_ai.messages import JSON, UNKNOWN_USAGE, Attempt, Outcome, Request
 from resilient_ai.models.wire import Codec, WireError
 from resilient_ai.models.wire.anthropic import Anthropic
 from resilient_ai.models.wire.flags import flags_of
@@ -93,20 +93,15 @@ STRANGERS = (
 )  # fmt: skip
 
 
-def entries(value: Any) -> Iterable[tuple[Any, Any]]:
-    """What an object or a list holds, by its keys."""
-    found: Iterable[tuple[Any, Any]] = ()
-    if isinstance(value, (dict, list)):
-        held: Any = value
-        found = held.items() if isinstance(value, dict) else enumerate(held)
-    return found
-
-
-def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
+def places(value: JSON, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], JSON]]:
     """Every place in a body, and what is there."""
     yield path, value
-    for key, inner in entries(value):
-        yield from places(inner, (*path, key))
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from places(inner, (*path, name))
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from places(inner, (*path, index))
 
 
 def changed(
