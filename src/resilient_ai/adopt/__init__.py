@@ -89,7 +89,9 @@ def wrap(
         when_all_open: What to do when every breaker is open.
         checks: Called with every answer.
         verify_answers: False takes whatever comes whole and with a good status for an answer, as the SDK alone does: for a vendor who
-            answers in a way of its own. None, as True, takes a web page, `{}` or an answer without content for a failure.
+            answers in a way of its own. A stream, or a body the caller reads by itself, counts as an answer once it is open: what it brings,
+            its end, its clocks and its `checks` are the caller's affair. None, as True, takes a web page, `{}` or an answer without content
+            for a failure, and guards streams.
         observers: Called with every event of this client, besides those `observe()` switched on.
         classify: Reads an exception before the library does.
         data_class: How sensitive what this client sends is; fallbacks not cleared for it are skipped, or asked as `privacy` says.

@@ -1,7 +1,7 @@
 """The hooks of the Stainless SDKs (openai, anthropic, groq, together): a subclass for one live client.
 
-The client gets a class of its own (`layers`): resources taken before route through it, and copies of it (`with_options`) are made from the
-same class and carry the policy.
+The client gets a class of its own (`layers`): resources taken before route through it, and copies of it (`with_options`) are given the same
+class and carry the policy.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 from collections.abc import Callable, Coroutine, Mapping
-from functools import partial
+from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from resilient_ai.adopt.dialects import codec_of, model_in, resource_of
@@ -36,6 +36,8 @@ NEEDED: Final = (
     "_maybe_override_cast_to",
 )
 """Without these there is no way in. The retry hooks may be missing: then the SDK's own retries stand."""
+COPIERS: Final = ("copy", "with_options")
+"""What makes another client of this one."""
 COPIES: Final = "_copy_and_prepare"
 """What begins every request of an SDK that reads the body before its loop."""
 
@@ -57,6 +59,7 @@ def adopt(client: Any, policy: Policy) -> None:
         {
             POLICY: policy,
             "request": _request(base, policy, blocking=blocking),
+            **{name: _copier(base, name) for name in COPIERS if callable(getattr(base, name, None))},
             **_hooks(base, blocking=blocking),
         },
     )
@@ -159,6 +162,24 @@ def _maker(base: Any, *, blocking: bool) -> Callable[..., Sdk]:
         )
 
     return made
+
+
+def _copier(base: Any, name: str) -> Callable[..., Any]:
+    """The SDK's `copy`, run on a client of the very class the SDK knows: of any other, anthropic leaves the credentials behind."""
+    copies: Callable[..., Any] = getattr(base, name)
+
+    @wraps(copies)
+    def copy(self: Any, *arguments: Any, **named: Any) -> Any:
+        twin = object.__new__(base)
+        twin.__dict__ = self.__dict__
+        try:
+            made = copies(twin, *arguments, **named)
+        finally:
+            twin.__dict__ = {}  # of an SDK whose clients close when they are collected: there is nothing to close
+        made.__class__ = type(self)
+        return made
+
+    return copy
 
 
 def _request(base: Any, policy: Policy, *, blocking: bool) -> Callable[..., Any]:
@@ -310,18 +331,16 @@ def _hooks(base: type[Any], *, blocking: bool) -> dict[str, Any]:
         return own or (passage is not None and passage.reads_by_itself)
 
     def may_retry(self: Any, response: Any) -> bool:
+        own: bool = base._should_retry(self, response)  # noqa: SLF001 - the hook being overridden
         passage = _current(self)
-        if passage is None or passage.capturing:
-            own: bool = base._should_retry(self, response)  # noqa: SLF001 - the hook being overridden
-            return own
-        return passage.may_retry(response)
+        return own if passage is None or passage.capturing else passage.may_retry(response, own=own)
 
     def may_retry_after(self: Any, error: BaseException) -> Any:
         own, response = base._should_retry_exception(self, error)  # noqa: SLF001 - the hook being overridden
         passage = current()
         if type(passage) is not Passage or not passage.is_of(self) or passage.capturing:
             return own, response
-        return passage.may_retry_after(error, own=own), response
+        return passage.may_retry_after(error, own=own, answered=response is not None), response
 
     def pause(self: Any, *arguments: Any, **named: Any) -> float:
         passage = _current(self)

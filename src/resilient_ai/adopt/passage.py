@@ -16,7 +16,7 @@ from __future__ import annotations
 import sys
 import weakref
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, cast, final
 
 from resilient_ai.adopt.answers import is_read
 from resilient_ai.adopt.exchange import Exchange
@@ -46,6 +46,9 @@ if TYPE_CHECKING:
 
 GLANCED: Final = Reply("")
 """Stands for an answer that was not read, since nobody asked what was in it."""
+UNAUTHORIZED: Final = 401
+PLAIN: Final = frozenset({408, 502, 504, 529})
+"""Statuses that mean the same whatever the body says."""
 NO_BOUND: Final = 1000
 """Retries the SDK's loop is allowed where a strategy of the user's own ends them."""
 
@@ -69,7 +72,7 @@ class Passage:
         watching: Who is shown the call.
     """
 
-    __slots__ = ("__weakref__", "_at", "_chain", "_exchange", "_glance", "_policy", "_sdk")
+    __slots__ = ("__weakref__", "_at", "_chain", "_exchange", "_glance", "_policy", "_renewed", "_sdk")
 
     def __init__(
         self,
@@ -84,6 +87,7 @@ class Passage:
         self._policy = policy
         self._chain = chain
         self._sdk = sdk
+        self._renewed = False  # the SDK has thrown away the key its provider refused, and fetches another
         self._at = Progress(policy, chain, codec, body, watching, stream=sdk.stream, blocking=sdk.blocking)
         self._exchange = Exchange(sdk, self._at, primary, codec, verified=policy.settings.verify_answers)
         self._glance = None if watching else chain.glance
@@ -132,7 +136,11 @@ class Passage:
         if self._sdk.copies is None:
             options = self._sdk.copied(retries=self._retries())
         try:
-            return True, await self._exchange.sent(options)
+            result = await self._exchange.sent(options)
+            if not self._at.over:  # a middleware answered, and nothing was sent
+                self._begun()
+                remember(result, self._at.answered(Reply("")))
+            return True, result
         except LeftLoop:
             return False, None
         except AttemptTimeout:
@@ -144,7 +152,7 @@ class Passage:
                 raise
             self._exchange.told = error
             if self._at.asked is not None:
-                self._at.fail(error, again=None if self._sdk.raised(error) else False)
+                self._at.fail(error, again=(self._renewed or None) if self._sdk.raised(error) else False)
             if self._at.goes_on and not self._sdk.replayable:
                 # The SDK knows that the body it sent cannot be sent again, although its failure would allow it.
                 attach(error, self._at.given_up(error), note=True)
@@ -237,27 +245,45 @@ class Passage:
             raise AssertionError("an attempt without a scope")
         return scope
 
-    def may_retry(self, response: Any) -> bool:
-        """Whether the loop may ask again after `response`, which is an error."""
+    def may_retry(self, response: Any, *, own: bool) -> bool:
+        """Whether the loop may ask again after `response`, which is an error; `own` is what the SDK would do."""
+        self._renewed = own and response.status_code == UNAUTHORIZED
         if self._at.asked is None:
             return self._at.goes_on
+        refused = self._refused(response)
+        if refused is None:
+            return False  # the SDK reads and raises it, and the runtime asks again
+        self._at.fail(refused, again=self._renewed or None)
+        return self._at.goes_on
+
+    def _refused(self, response: Any) -> Exception | None:
+        """The SDK's exception for `response`; None where its body must be known and cannot be read here, where nothing suspends."""
+        client = self._sdk.client
         if not is_read(response):
             if not self._at.driver.blocking:
-                return (
-                    False  # it cannot be read here: the SDK reads and raises it, and the runtime asks again
-                )
+                if response.status_code not in PLAIN:
+                    return None
+                told = f"Error code: {response.status_code}"
+                return cast("Exception", client._make_status_error(told, body=None, response=response))  # noqa: SLF001 - the SDK's own hook
             try:
                 self._exchange.read(response)
             except Exception as error:
                 self._at.fail(error)
                 raise LeftLoop from error
-        self._at.fail(self._sdk.client._make_status_error_from_response(response))  # noqa: SLF001 - the SDK's own hook
-        return self._at.goes_on
+        return cast("Exception", client._make_status_error_from_response(response))  # noqa: SLF001 - the SDK's own hook
 
-    def may_retry_after(self, error: BaseException, *, own: bool) -> bool:
-        """Whether the loop may ask again after `error`; `own` is what the SDK would do."""
+    def may_retry_after(self, error: BaseException, *, own: bool, answered: bool) -> bool:
+        """Whether the loop may ask again after `error`.
+
+        Args:
+            error: What ended an attempt.
+            own: What the SDK would do.
+            answered: There is a response, which `may_retry` was told of.
+        """
         if self._at.over or not isinstance(error, Exception) or isinstance(error, LeftLoop):
             return False
+        if self._at.asked is None and not answered:
+            self._begun()  # a middleware ended it before it was sent
         if self._at.asked is not None:
             self._exchange.told = error
             self._at.fail(error, again=own)
@@ -296,6 +322,8 @@ class Passage:
             raise AssertionError("a response without an attempt")
         self._at.disarm()
         self._exchange.received = arguments
+        if not self._exchange.verified and self._sdk.left_to_caller(arguments):
+            return await self._handed_on(arguments)
         if self._exchange.codec is not None and arguments["stream"]:
             self._exchange.opened()
             self._at.step, self._at.asked = self._at.asked, None
@@ -326,6 +354,12 @@ class Passage:
             self._at.fail(Refused(error, reply))
             return await self._rescue().result()
         remember(result, self._at.answered(reply))
+        return result
+
+    async def _handed_on(self, arguments: dict[str, Any]) -> Any:
+        """What the SDK makes of a response nobody here looks into: that it has come is the answer."""
+        result = await self._sdk.made(arguments)
+        remember(result, self._at.answered(GLANCED))
         return result
 
     async def _made_plainly(self, arguments: dict[str, Any]) -> Any:

@@ -117,6 +117,11 @@ class Sdk:
                 options.headers = {**headers, COUNT_HEADER: str(count)}
         return options
 
+    def left_to_caller(self, arguments: Mapping[str, Any]) -> bool:
+        """The body of a response is read by the caller, and not by the SDK; `arguments` are those of its `_process_response`."""
+        mark = arguments["response"].request.headers.get(RAW_HEADER)
+        return bool(arguments["stream"]) or mark == READ_BY_CALLER
+
     async def made(self, arguments: Mapping[str, Any]) -> Any:
         """What the SDK makes of a response; `arguments` are those of its `_process_response`.
 
