@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import anthropic
+import openai
 import pytest
 from anthropic import RetryableError
 from anthropic.lib.credentials import AccessToken
@@ -15,7 +16,7 @@ from anthropic.lib.credentials import AccessToken
 from resilient_ai import Breaker, Limits, Retry, wrap
 from resilient_ai.adopt import policy_of
 from resilient_ai.core.events import AttemptFinished, CallFinished, Event
-from resilient_ai.testing import FaultServer
+from resilient_ai.testing import FaultServer, ScriptedModel, ok
 
 ASK: dict[str, Any] = {
     "model": "claude-sonnet-5",
@@ -187,3 +188,60 @@ def test_a_stream_nobody_is_to_judge_ends_as_the_sdk_alone_ends_it(asking: Askin
     assert events[-1].type != "message_stop"
     assert [type(event) for event in seen].count(CallFinished) == 1
     assert policy_of(client).places.active == 0
+
+
+def chat(client: Any) -> Any:
+    """The answer of a client of openai, of either colour."""
+    answer = client.chat.completions.create(model="m", messages=ASK["messages"])
+    return asyncio.run(answer) if asyncio.iscoroutine(answer) else answer
+
+
+@pytest.mark.parametrize("kind", [openai.OpenAI, openai.AsyncOpenAI], ids=["blocking", "async"])
+def test_a_call_that_fails_before_it_is_sent_has_its_key_fetched_once(kind: Any) -> None:
+    fetched: list[str] = []
+
+    def key() -> str:
+        fetched.append("key")
+        return "sk-test"
+
+    async def akey() -> str:
+        return key()
+
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise ValueError("this one is never built")
+
+    broken: Any = type("Broken", (kind,), {"_build_request": refuse})
+    client = wrap(broken(api_key=key if kind is openai.OpenAI else akey), **QUICK)
+    with pytest.raises(ValueError, match="never built"):
+        chat(client)
+    assert fetched == ["key"]
+
+
+@pytest.mark.parametrize("kind", [openai.OpenAI, openai.AsyncOpenAI], ids=["blocking", "async"])
+def test_a_connection_the_sdk_gives_up_at_once_is_given_up_and_the_fallback_asked(kind: Any) -> None:
+    tried: list[int] = []
+
+    def give_up(client: Any) -> Exception:
+        tried.append(1)
+        return openai.APIConnectionError(
+            request=client._client.build_request("POST", "https://exchange.test")
+        )
+
+    class Blocking(openai.OpenAI):
+        def _prepare_options(self, options: Any) -> Any:
+            del options
+            raise give_up(self)
+
+    class Async(openai.AsyncOpenAI):
+        async def _prepare_options(self, options: Any) -> Any:
+            del options
+            raise give_up(self)
+
+    made = Blocking if kind is openai.OpenAI else Async
+    with pytest.raises(openai.APIConnectionError):
+        chat(wrap(made(api_key="sk-test", max_retries=20), breaker=QUICK["breaker"]))
+    assert len(tried) == 1
+
+    second = ScriptedModel([ok("On its way.")], name="second")
+    answer = chat(wrap(made(api_key="sk-test"), **QUICK, fallback=second))
+    assert answer.choices[0].message.content == "On its way."

@@ -41,6 +41,7 @@ COPIERS: Final = ("copy", "with_options")
 COPIES: Final = "_copy_and_prepare"
 """What begins every request of an SDK that reads the body before its loop."""
 
+UNAUTHORIZED: Final = 401
 POLICY: Final = "_resilient_policy"
 
 
@@ -331,9 +332,13 @@ def _hooks(base: type[Any], *, blocking: bool) -> dict[str, Any]:
         return own or (passage is not None and passage.reads_by_itself)
 
     def may_retry(self: Any, response: Any) -> bool:
-        own: bool = base._should_retry(self, response)  # noqa: SLF001 - the hook being overridden
         passage = _current(self)
-        return own if passage is None or passage.capturing else passage.may_retry(response, own=own)
+        if passage is None or passage.capturing:
+            own: bool = base._should_retry(self, response)  # noqa: SLF001 - the hook being overridden
+            return own
+        # Asked where its answer counts, and nowhere else: it says in the log what it would do.
+        renewed = response.status_code == UNAUTHORIZED and base._should_retry(self, response)  # noqa: SLF001 - as above
+        return passage.may_retry(response, renewed=renewed)
 
     def may_retry_after(self: Any, error: BaseException) -> Any:
         own, response = base._should_retry_exception(self, error)  # noqa: SLF001 - the hook being overridden

@@ -46,7 +46,6 @@ if TYPE_CHECKING:
 
 GLANCED: Final = Reply("")
 """Stands for an answer that was not read, since nobody asked what was in it."""
-UNAUTHORIZED: Final = 401
 PLAIN: Final = frozenset({408, 502, 504, 529})
 """Statuses that mean the same whatever the body says."""
 NO_BOUND: Final = 1000
@@ -139,7 +138,7 @@ class Passage:
             result = await self._exchange.sent(options)
             if not self._at.over:  # a middleware answered, and nothing was sent
                 self._begun()
-                remember(result, self._at.answered(Reply("")))
+                remember(result, self._at.answered(GLANCED))
             return True, result
         except LeftLoop:
             return False, None
@@ -152,12 +151,21 @@ class Passage:
                 raise
             self._exchange.told = error
             if self._at.asked is not None:
-                self._at.fail(error, again=(self._renewed or None) if self._sdk.raised(error) else False)
+                self._at.fail(error, again=self._again(error))
             if self._at.goes_on and not self._sdk.replayable:
                 # The SDK knows that the body it sent cannot be sent again, although its failure would allow it.
                 attach(error, self._at.given_up(error), note=True)
                 raise
             return False, None
+
+    def _again(self, error: Exception) -> bool | None:
+        """Whether the SDK would ask again after `error`, which has left its loop; None where it leaves that to others."""
+        if not self._sdk.raised(error):
+            return False
+        if self._renewed:
+            return True
+        unasked = isinstance(error, self._sdk.module.APIConnectionError) and self._at.asks <= self._retries()
+        return False if unasked else None
 
     def _retries(self) -> int:
         """How many retries the SDK's loop is given."""
@@ -245,9 +253,9 @@ class Passage:
             raise AssertionError("an attempt without a scope")
         return scope
 
-    def may_retry(self, response: Any, *, own: bool) -> bool:
-        """Whether the loop may ask again after `response`, which is an error; `own` is what the SDK would do."""
-        self._renewed = own and response.status_code == UNAUTHORIZED
+    def may_retry(self, response: Any, *, renewed: bool) -> bool:
+        """Whether the loop may ask again after `response`, which is an error; `renewed` is a key the SDK will fetch anew."""
+        self._renewed = renewed
         if self._at.asked is None:
             return self._at.goes_on
         refused = self._refused(response)

@@ -207,8 +207,8 @@ class Policy:
         Args:
             error: What was raised.
             again: Whether the SDK itself asks again after it, which decides where nothing else is known of the failure: what it does not
-                take for its provider's is the application's. After a key was refused it is true where the SDK fetches a new one. None if
-                it was not asked.
+                take for its provider's is the application's. After a refused key it is true where the SDK fetches a new one; after a
+                failed connection it is false where the SDK has done what could be done. None if it was not asked.
         """
         verdict = judged(error, self.settings.classify, self.settings.clock)
         if again is not None and verdict.kind is FailureKind.UNKNOWN:
@@ -219,6 +219,8 @@ class Policy:
             # The key's time was up, which tells nothing of the model and wants no operator.
             reasons = (*verdict.reasons, "the SDK fetches a new key")
             return replace(verdict, retry=True, health="neutral", reasons=reasons)
+        if again is False and verdict.kind in (FailureKind.CONNECTION, FailureKind.TIMEOUT):
+            return replace(verdict, retry=False)
         hint = verdict.retry_after
         if self.settings.deadline is None and hint is not None and hint > LONGEST_HINT_SECONDS:
             return replace(verdict, retry=False)

@@ -176,20 +176,25 @@ class Rescue:
     async def _failure(self, error: Exception) -> Exception:
         """What the caller meets when the call ended with `error`."""
         exchange = self._exchange
-        if exchange.request is None:
+        if exchange.request is None and self._told is None:
             try:
                 exchange.request = await exchange.sdk.unsent()
             except Exception:  # noqa: BLE001 - the SDK cannot even build it: then our own error is all there is
                 return error
         return self._final(error)
 
+    @property
+    def _told(self) -> Exception | None:
+        """The SDK's own exception, where that is what the caller is to meet."""
+        return None if self._at.call.committed else self._exchange.told
+
     def _final(self, error: Exception) -> Exception:
         """The SDK's own exception where there is one, else `error` in the SDK's classes."""
         exchange = self._exchange
-        raised = exchange.told
-        if raised is not None and raised is error:
+        if error is exchange.told:
             return error
-        if raised is None or self._at.call.committed:
+        raised = self._told
+        if raised is None:
             # The first member is what became of the client's own provider.
             own = error.exceptions[0] if isinstance(error, AllModelsFailed) else error
             response = None if exchange.received is None else exchange.response

@@ -31,6 +31,7 @@ _EPOCH_FROM: Final = 1e9
 """A reset above 1e9 is an instant since the epoch (2001 and later), above 1e11 one in milliseconds."""
 
 _NUMBER: Final = re.compile(r"([0-9]+)(?:\.([0-9]*))?|\.([0-9]+)", re.ASCII)
+_EXPONENT: Final = re.compile(r"([0-9]{1,20}(?:\.[0-9]{1,20})?)e\+?([0-9]{1,20})", re.ASCII | re.IGNORECASE)
 _DURATION: Final = re.compile(
     r"(?:([0-9]{1,9})d)?(?:([0-9]{1,9})h)?(?:([0-9]{1,9}(?:\.[0-9]{1,12})?)m(?!s))?"
     r"(?:([0-9]{1,12}(?:\.[0-9]{1,12})?)s)?(?:([0-9]{1,12}(?:\.[0-9]{1,12})?)ms)?",
@@ -144,10 +145,14 @@ def quota_reset(facts: ErrorFacts) -> float | None:
 
 
 def number(text: str) -> float | None:
-    """A plain non-negative decimal as seconds, cut to `LONGEST_HINT`; None for anything else, signs and `inf` included."""
+    """A non-negative decimal as seconds, cut to `LONGEST_HINT`; None for anything else, signs and `inf` included.
+
+    With an exponent it is no number of the standard's, but one that SDKs read and wait for.
+    """
     match = _NUMBER.fullmatch(text)
     if match is None:
-        return None
+        scaled = _EXPONENT.fullmatch(text)
+        return None if scaled is None else min(float(text), LONGEST_HINT)
     whole = match[1] or "0"
     if len(whole.lstrip("0")) > 12:
         return LONGEST_HINT
