@@ -19,8 +19,9 @@ _ENCODING_HEADERS: Final = frozenset({"content-encoding", "content-length", "tra
 
 
 def family_of(request: Any) -> Any:
-    """The HTTP library a request belongs to: the module `httpx` or `httpx2`."""
-    return sys.modules[type(request).__module__.partition(".")[0]]
+    """The HTTP library a request, or its class, belongs to: the module `httpx` or `httpx2`."""
+    kind = request if isinstance(request, type) else type(request)
+    return sys.modules[kind.__module__.partition(".")[0]]
 
 
 def is_read(response: Any) -> bool:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from resilient_ai.adopt.dialects import codec_of, model_in, resource_of
 from resilient_ai.adopt.keys import keep
 from resilient_ai.adopt.layers import base_of, layer_of, put_over, take_away
-from resilient_ai.adopt.passage import Passage
-from resilient_ai.adopt.primary import CURRENT, Primary, current
+from resilient_ai.adopt.passage import Passage, passage_of
+from resilient_ai.adopt.primary import Primary, current
 from resilient_ai.adopt.sdk import Sdk, body_of
 from resilient_ai.adopt.wire_faults import sdk_of
 from resilient_ai.errors import ConfigError
@@ -284,55 +284,55 @@ def _hooks(base: type[Any], *, blocking: bool) -> dict[str, Any]:
 
     def sync_copied(self: Any, options: Any) -> Any:
         copied = base._copy_and_prepare(self, options)  # noqa: SLF001 - the hook being overridden
-        passage = _current(self)
+        passage = passage_of(self)
         return copied if passage is None else passage.copied(copied)
 
     async def async_copied(self: Any, options: Any) -> Any:
         copied = await base._copy_and_prepare(self, options)  # noqa: SLF001 - the hook being overridden
-        passage = _current(self)
+        passage = passage_of(self)
         return copied if passage is None else passage.copied(copied)
 
     def sync_prepare(self: Any, options: Any) -> Any:
         options = base._prepare_options(self, options)  # noqa: SLF001 - the hook being overridden
-        passage = _current(self)
+        passage = passage_of(self)
         return options if passage is None else passage.prepared(options)
 
     async def async_prepare(self: Any, options: Any) -> Any:
         options = await base._prepare_options(self, options)  # noqa: SLF001 - the hook being overridden
-        passage = _current(self)
+        passage = passage_of(self)
         return options if passage is None else passage.prepared(options)
 
     def sync_built(self: Any, request: Any) -> None:
         base._prepare_request(self, request)  # noqa: SLF001 - the hook being overridden
-        passage = _current(self)
+        passage = passage_of(self)
         if passage is not None:
             passage.built(request)
 
     async def async_built(self: Any, request: Any) -> None:
         await base._prepare_request(self, request)  # noqa: SLF001 - the hook being overridden
-        passage = _current(self)
+        passage = passage_of(self)
         if passage is not None:
             passage.built(request)
 
     def sync_received(self: Any, **arguments: Any) -> Any:
-        passage = _current(self)
+        passage = passage_of(self)
         if passage is None:
             return base._process_response(self, **arguments)  # noqa: SLF001 - the hook being overridden
         return drive(passage.received(arguments))
 
     async def async_received(self: Any, **arguments: Any) -> Any:
-        passage = _current(self)
+        passage = passage_of(self)
         if passage is None:
             return await base._process_response(self, **arguments)  # noqa: SLF001 - the hook being overridden
         return await passage.received(arguments)
 
     def streams_body(self: Any, request: Any) -> bool:
-        passage = _current(self)
+        passage = passage_of(self)
         own: bool = base._should_stream_response_body(self, request=request)  # noqa: SLF001 - as above
         return own or (passage is not None and passage.reads_by_itself)
 
     def may_retry(self: Any, response: Any) -> bool:
-        passage = _current(self)
+        passage = passage_of(self)
         if passage is None or passage.capturing:
             own: bool = base._should_retry(self, response)  # noqa: SLF001 - the hook being overridden
             return own
@@ -348,12 +348,12 @@ def _hooks(base: type[Any], *, blocking: bool) -> dict[str, Any]:
         return passage.may_retry_after(error, own=own, answered=response is not None), response
 
     def pause(self: Any, *arguments: Any, **named: Any) -> float:
-        passage = _current(self)
+        passage = passage_of(self)
         own: Callable[[], float] = partial(base._calculate_retry_timeout, self, *arguments, **named)  # noqa: SLF001 - as above
         return own() if passage is None or passage.capturing else passage.pause(own)
 
     def sleep(self: Any, *, max_retries: int, **named: Any) -> None:
-        passage = _current(self)
+        passage = passage_of(self)
         if passage is not None and not passage.capturing:
             max_retries -= passage.refused_retries  # it is told to whoever reads the SDK's log
         base._sleep_for_retry(self, max_retries=max_retries, **named)  # noqa: SLF001 - the hook being overridden
@@ -375,10 +375,3 @@ def _hooks(base: type[Any], *, blocking: bool) -> dict[str, Any]:
             hook.__name__ = name
             hooks[name] = hook
     return hooks
-
-
-def _current(client: Any) -> Passage | None:
-    """The call of `client` that is being driven here and still wants to be told."""
-    held = CURRENT.get()
-    passage = None if held is None else held()
-    return passage if type(passage) is Passage and passage.listens_to(client) else None

@@ -95,10 +95,6 @@ class Passage:
         """`client` makes this call."""
         return self._sdk.client is client
 
-    def listens_to(self, client: object) -> bool:
-        """The hooks of `client` concern this call; once it is over, what the SDK does is its own affair."""
-        return self._sdk.client is client and (self._exchange.alone or not self._at.over)
-
     # --- the call -----------------------------------------------------------------------------------------------------
 
     async def carry(self) -> Any:
@@ -169,10 +165,8 @@ class Passage:
 
     def _retries(self) -> int:
         """How many retries the SDK's loop is given."""
-        most = self._chain.plan.retry.most_attempts
-        if most is None:
-            return NO_BOUND
-        return most - 1 + self.refused_retries
+        most = self._chain.attempts
+        return NO_BOUND if most is None else most - 1 + self.refused_retries
 
     @property
     def refused_retries(self) -> int:
@@ -182,7 +176,7 @@ class Passage:
         took.
         """
         bounded = self._at.driver.blocking and self._at.timed
-        return 1 if bounded and self._chain.plan.retry.most_attempts is not None else 0
+        return 1 if bounded and self._chain.attempts is not None else 0
 
     def _rescue(self) -> Rescue:
         return Rescue(self._exchange, self._policy, self._chain)
@@ -224,9 +218,11 @@ class Passage:
 
     def prepared(self, options: Any) -> Any:
         """The options of the attempt that begins."""
-        self._begun()
-        if not self._at.driver.blocking:
-            self._at.arm()
+        at = self._at
+        if at.asked is None:
+            self._begun()
+        if not at.driver.blocking:
+            at.arm()
         if self._exchange.codec is None:
             options.max_retries = self._sdk.options.max_retries  # what the caller asked for; pages inherit it
         return options
@@ -234,24 +230,26 @@ class Passage:
     def built(self, request: Any) -> None:
         """The request of the attempt, just before it is sent, is given no more time than the attempt has."""
         self._exchange.request = request
-        scope = self._begun()
-        given = request.extensions.get("timeout")
-        if self._at.timed and given is not None:
-            limits = RemainingTime if self._at.driver.blocking else phases
-            request.extensions["timeout"] = limits(given, scope, stream=self._sdk.stream)
+        at = self._at
+        if at.asked is None:
+            self._begun()
+        extensions, scope = request.extensions, at.scope
+        given = extensions.get("timeout")
+        if at.timed and given is not None and scope is not None:
+            limits = RemainingTime if at.driver.blocking else phases
+            extensions["timeout"] = limits(given, scope, stream=self._sdk.stream)
 
-    def _begun(self) -> Scope:
-        """What the attempt that is about to be sent may use. Asked by both hooks before sending: either may be hidden by an instrumentation."""
-        if self._at.asked is None and not self._exchange.alone:
-            # The loop has waited out a pause and begins again.
-            self._at.resume()
-            if not self._at.asks_primary:
-                raise LeftLoop
-            self._at.begin_attempt()
-        scope = self._at.scope
-        if scope is None:
-            raise AssertionError("an attempt without a scope")
-        return scope
+    def _begun(self) -> None:
+        """Begins the next attempt where the loop has waited out a pause.
+
+        Asked by both hooks before sending: either may be hidden by an instrumentation.
+        """
+        if self._exchange.alone:
+            return
+        self._at.resume()
+        if not self._at.asks_primary:
+            raise LeftLoop
+        self._at.begin_attempt()
 
     def may_retry(self, response: Any, *, renewed: bool) -> bool:
         """Whether the loop may ask again after `response`, which is an error; `renewed` is a key the SDK will fetch anew."""
@@ -328,7 +326,8 @@ class Passage:
             return arguments["response"]
         if self._at.asked is None:
             raise AssertionError("a response without an attempt")
-        self._at.disarm()
+        if not self._at.driver.blocking:
+            self._at.disarm()
         self._exchange.received = arguments
         if not self._exchange.verified and self._sdk.left_to_caller(arguments):
             return await self._handed_on(arguments)
@@ -385,3 +384,12 @@ class Passage:
         outcome = self._at.answered(GLANCED)
         remember(result, lambda answer: glance.outcome(outcome, answer, price))
         return result
+
+
+def passage_of(client: object) -> Passage | None:
+    """The call of `client` that is being driven here and still wants to be told: once it is over, what the SDK does is its own affair."""
+    held = CURRENT.get()
+    passage = None if held is None else held()
+    if type(passage) is not Passage or passage._sdk.client is not client:  # noqa: SLF001 - its own kind
+        return None
+    return passage if passage._exchange.alone or not passage._at.over else None  # noqa: SLF001 - as above

@@ -95,11 +95,14 @@ class Chain:
     reads: bool = field(init=False)
     """Requests are read even if nobody watches. With nobody behind the client only a rate or a cap of cost needs that, and it costs as
     much as all the bookkeeping."""
+    attempts: int | None = field(init=False)
+    """Attempts at its first model, or None where a strategy of the user's own ends them."""
     glance: Glance | None = field(init=False)
     """Tells a plain answer from the SDK's own object, where nothing needs the words or the tokens of every answer."""
 
     def __post_init__(self) -> None:
         plan = self.plan
+        object.__setattr__(self, "attempts", plan.retry.most_attempts)
         counts = plan.max_cost.active or plan.limits.tokens_per_minute is not None
         wire = plan.hops[0].traits.wire
         glance = None if wire is None or counts or self.check is not None else glance_of(wire)

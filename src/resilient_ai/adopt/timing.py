@@ -44,26 +44,28 @@ class RemainingTime(dict[str, Any]):
         stream: The answer is streamed: it has until its first content.
     """
 
-    __slots__ = ("_now", "_until")
+    __slots__ = ("_limits", "_now", "_until")
 
     def __init__(self, given: Mapping[str, Any], scope: Scope, *, stream: bool = False) -> None:
         super().__init__(given)
         self._until = scope.until
         self._now = scope.clock.now
-        self._cut("connect", scope.connect)
+        self._limits = limits = dict(given)
+        limits["connect"] = _least(limits.get("connect"), scope.connect)
         if stream:
-            self._cut("read", scope.first_token)
-
-    def _cut(self, phase: str, most: float) -> None:
-        given = super().get(phase)
-        if given is None or given > most:
-            self[phase] = most
+            limits["read"] = _least(limits.get("read"), scope.first_token)
 
     def get(self, phase: str, default: Any = None) -> Any:
         """Seconds the phase may take."""
-        left = max(LEAST_SECONDS, self._until - self._now())
-        given = super().get(phase, default)
-        return left if given is None or given > left else given
+        left = self._until - self._now()
+        limit = self._limits.get(phase, default)
+        if limit is not None and limit < left:
+            left = limit
+        return left if left > LEAST_SECONDS else LEAST_SECONDS  # noqa: FURB136 - asked for every phase of every request
+
+
+def _least(given: float | None, most: float) -> float:
+    return most if given is None or given > most else given
 
 
 def bound(response: Any, until: float, clock: Clock) -> None:
@@ -71,12 +73,13 @@ def bound(response: Any, until: float, clock: Clock) -> None:
 
     A read timeout runs anew for every byte; this looks at the clock between two reads.
     """
-    request = response.request
-    response.stream = _kind(family_of(request))(response.stream, request, until, clock)
+    response.stream = _kind(response.request.__class__)(response.stream, response.request, until, clock)
 
 
 @lru_cache(maxsize=8)
-def _kind(family: Any) -> Any:
+def _kind(request: type) -> Any:
+    """The kind of stream for a class of requests."""
+    family = family_of(request)
     return type("BoundStream", (_Bound, family.SyncByteStream), {"late": family.ReadTimeout})
 
 
