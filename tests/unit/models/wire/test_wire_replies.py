@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import replace
 
 import pytest
@@ -122,6 +123,24 @@ def test_a_reply_taken_apart_is_put_together_as_it_was(reply: Reply) -> None:
     for chunk in chunks_of(reply):
         builder.add(chunk)
     assert builder.reply() == reply
+
+
+@pytest.mark.parametrize("told", ["item", "answer"])
+@pytest.mark.parametrize("kind", ["image_generation_call", "mcp_approval_request", "custom_tool_call", "new"])
+def test_a_streamed_response_of_what_is_no_text_is_an_answer(kind: str, told: str) -> None:
+    item = {"id": "i", "type": kind}
+    events: list[dict[str, object]] = [
+        {"type": "response.output_item.done", "output_index": 0, "item": item},
+        {"type": "response.completed", "response": {"id": "r", "output": [item]}},
+    ]
+    if told == "item":
+        events[1]["response"] = {"id": "r", "output": []}
+    else:
+        del events[0]
+    decoder = OpenAIResponses().stream_decoder()
+    for event in events:
+        decoder.feed(f"data: {json.dumps(event)}\n\n".encode())
+    assert decoder.complete
 
 
 def test_a_restart_discards_what_came() -> None:

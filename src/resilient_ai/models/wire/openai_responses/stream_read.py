@@ -212,6 +212,7 @@ class ResponsesReader:
             out.append(Chunk(reasoning="" if sent else reasoning_text(item), opaque={REASONING_ITEM: item}))
         elif kind == "message" and not sent:
             self._rest_of_message(*message_texts(item), out)
+        self._sent.setdefault(place, 0)  # whatever it is, there was an item
 
     def _rest_of_message(self, text: str, refusal: str, out: list[Chunk]) -> None:
         if text:
@@ -257,7 +258,7 @@ class ResponsesReader:
                 case "reasoning" if not self._reasoned:
                     self._settle({"output_index": -1 - len(output)}, item, out)
                 case _:
-                    pass
+                    self._sent.setdefault(-1, 0)  # what a server-side tool did, or is yet to be invented
         whole = "".join(texts)
         if self._characters and len(whole) != self._characters:
             self._flag(INCONSISTENT)
