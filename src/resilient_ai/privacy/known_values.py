@@ -84,6 +84,13 @@ class KnownValues:
                 yield Span(at, at + len(form), KIND)
                 at = text.find(form, at + len(form))
 
+    def stand_in(self, text: str) -> bool:
+        """Any form of any of them stands in `text`."""
+        for form in self._forms:  # noqa: SIM110 - a generator would cost more than the search
+            if form in text:
+                return True
+        return False
+
     def longest(self) -> int:
         """Return the number of characters of the longest form, 0 if there is none."""
         return len(self._forms[0]) if self._forms else 0
@@ -113,4 +120,4 @@ def register(value: str | Secret) -> bool:
 def repeatable(text: str | None) -> str | None:
     """`text`, if it is an identifier and holds no key: some providers put what they were sent where an identifier belongs."""
     found = identifier(text)
-    return None if found is None or any(PROCESS_VALUES.find(found)) else found
+    return None if found is None or PROCESS_VALUES.stand_in(found) else found

@@ -69,7 +69,7 @@ def clean(name: str) -> str:
 
 def clean_once(value: str) -> str:
     """As `clean`, not remembered. For values that never repeat: identifiers of answers and requests."""
-    if _IDENTIFIER.fullmatch(value) and not any(PROCESS_VALUES.find(value)):
+    if _IDENTIFIER.fullmatch(value) and not PROCESS_VALUES.stand_in(value):
         return value
     return _redact(value)
 
