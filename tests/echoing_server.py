@@ -148,7 +148,7 @@ class _Echo(BaseHTTPRequestHandler):
         self._send(status, json.dumps({"error": error, "message": said, "detail": said}).encode())
 
     def _send(self, status: int, body: bytes, kind: str = "application/json") -> None:
-        key = self._key()
+        key = self._key().rpartition(" ")[2]  # bare, it could be an identifier
         self.send_response(status, key)
         for name in ("x-request-id", "request-id", "server", "retry-after-reason", "cf-ray"):
             self.send_header(name, key)

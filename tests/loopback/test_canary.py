@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import openai
 import pytest
 
@@ -113,6 +114,34 @@ def _met(error: Any, seen: Seen) -> None:
     partial = getattr(error, "partial", None)
     if partial is not None:
         seen.note("what came", partial)
+
+
+def test_a_key_that_comes_back_as_an_identifier_stands_in_no_outcome() -> None:
+    """Of an answer that is otherwise as plain as can be."""
+    message = {"role": "assistant", "content": "On its way."}
+    answer = {
+        "id": "chatcmpl-1",
+        "object": "chat.completion",
+        "created": 1,
+        "model": "first",
+        "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
+    }
+
+    def respond(request: httpx2.Request) -> httpx2.Response:
+        return httpx2.Response(200, json=answer, headers={"x-request-id": planted_key(4)}, request=request)
+
+    with httpx2.Client(transport=httpx2.MockTransport(respond)) as http:
+        client = wrap(
+            openai.OpenAI(api_key=planted_key(4), base_url="http://127.0.0.1:1/v1", http_client=http)
+        )
+        given = client.chat.completions.create(
+            model="first", messages=[{"role": "user", "content": "Where?"}]
+        )
+    outcome = outcome_of(given)
+    assert outcome is not None
+    [attempt] = outcome.attempts
+    assert (attempt.request_id, attempt.usage.output_tokens) == (None, 1)
 
 
 @pytest.mark.parametrize("way", ["create", "acreate", "stream", "astream"])

@@ -18,6 +18,7 @@ import mistralai.client
 import ollama
 import pytest
 from botocore.config import Config
+from botocore.exceptions import EventStreamError
 
 from echoing_server import MODES, echoing
 from resilient_ai import Retry, outcome_of, wrap
@@ -250,4 +251,5 @@ def _met(error: BaseException, mode: str, seen: Seen) -> None:
     cause = error.__cause__
     if cause is not None and type(cause).__module__.startswith("resilient_ai"):
         seen.note(f"{mode}: our cause", cause, cause.args[:1])
-        seen.note(f"{mode}: what we raised", error)
+        if not isinstance(error, EventStreamError):  # botocore's says what the provider said, always
+            seen.note(f"{mode}: what we raised", error)

@@ -13,7 +13,7 @@ from resilient_ai.adopt.timing import bound
 from resilient_ai.core.deadline import AttemptTimeout
 from resilient_ai.messages import Reply
 from resilient_ai.models.calling import Stopped
-from resilient_ai.privacy.known_values import repeatable
+from resilient_ai.privacy.known_values import PROCESS_VALUES
 
 if TYPE_CHECKING:
     from resilient_ai.adopt.primary import Primary
@@ -204,4 +204,5 @@ class Exchange:
             return
         for name, value in response.headers.raw:  # each look-up by name would go through all of them
             if len(name) in _LENGTHS and name.lower() in _IDENTITY:
-                scope.notes["request_id"] = repeatable(value[:128].decode("latin-1"))
+                told = value[:128].decode("latin-1")
+                scope.notes["request_id"] = None if PROCESS_VALUES.stand_in(told) else told

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, final
 
-from resilient_ai.core.identifiers import identifier
 from resilient_ai.engine.cost import cost_of
 from resilient_ai.messages import UNKNOWN_USAGE
 from resilient_ai.models.wire.flags import USAGE_MISSING, odd_characters, same_model
+from resilient_ai.privacy.known_values import repeatable
 
 if TYPE_CHECKING:
     from resilient_ai.core.model import Price
@@ -70,7 +70,7 @@ class Glance:
             last,
             usage=usage,
             cost=cost_of(price, usage),
-            request_id=None if request_id is None else identifier(request_id),
+            request_id=repeatable(request_id),
         )
         return replace(outcome, attempts=(*before, last), flags=tuple(flags))
 
