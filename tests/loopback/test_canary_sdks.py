@@ -204,6 +204,7 @@ async def _all(value: Any) -> Any:
     return value
 
 
+@pytest.mark.timeout(180)  # every fault in one test: on a busy machine that takes its time
 @pytest.mark.parametrize("way", ["ask", "stream"])
 @pytest.mark.parametrize("sdk", SDKS, ids=lambda sdk: sdk.name)
 def test_nothing_is_seen_of_a_wrapped_client(

@@ -90,6 +90,7 @@ def port() -> Iterator[int]:
         yield port
 
 
+@pytest.mark.timeout(180)  # every fault in one test: on a busy machine that takes its time
 @pytest.mark.parametrize(("kind", "way"), CASES, ids=lambda case: getattr(case, "__name__", case))
 def test_nothing_is_seen_of_a_frameworks_model(
     port: int,
