@@ -99,12 +99,12 @@ def test_a_client_wrapped_without_a_deadline_keeps_to_that_of_the_function_that_
 
 def test_a_fallback_still_answers_before_the_blocks_deadline(wrapped: Callable[..., Sdk]) -> None:
     sdk = wrapped("stall-no-response", retry=ONCE, fallback=[canned("Later.")])
-    with resilient_options(deadline=0.4):
+    with resilient_options(deadline=1.5):
         answer = sdk.run(sdk.ask)
     outcome = outcome_of(answer)
     assert outcome is not None
     assert outcome.served_by == "canned"
-    assert outcome.seconds < 0.4
+    assert outcome.seconds < 1.5
 
 
 def test_a_block_says_how_sensitive_the_calls_in_it_are(wrapped: Callable[..., Sdk]) -> None:

@@ -69,9 +69,22 @@ class Passage:
         body: The request's body.
         sdk: The SDK's side.
         watching: Who is shown the call.
+
+    Attributes:
+        reads_by_itself: The body of the answer is read here and not by the SDK's send, so that its time can be bounded.
     """
 
-    __slots__ = ("__weakref__", "_at", "_chain", "_exchange", "_glance", "_policy", "_renewed", "_sdk")
+    __slots__ = (
+        "__weakref__",
+        "_at",
+        "_chain",
+        "_exchange",
+        "_glance",
+        "_policy",
+        "_renewed",
+        "_sdk",
+        "reads_by_itself",
+    )
 
     def __init__(
         self,
@@ -90,6 +103,7 @@ class Passage:
         self._at = Progress(policy, chain, codec, body, watching, stream=sdk.stream, blocking=sdk.blocking)
         self._exchange = Exchange(sdk, self._at, primary, codec, verified=policy.settings.verify_answers)
         self._glance = None if watching else chain.glance
+        self.reads_by_itself = codec is not None and sdk.blocking and self._at.timed
 
     def is_of(self, client: object) -> bool:
         """`client` makes this call."""
@@ -201,11 +215,6 @@ class Passage:
     def capturing(self) -> bool:
         """One attempt is made outside the loop; its response is taken before the SDK looks at it."""
         return self._exchange.alone
-
-    @property
-    def reads_by_itself(self) -> bool:
-        """The body of the answer is read here and not by the SDK's send, so that its time can be bounded."""
-        return self._at.driver.blocking and self._at.timed and self._exchange.codec is not None
 
     def copied(self, options: Any) -> Any:
         """The SDK's own copy of the options of a run of its loop, the body in it turned into plain data."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from contextvars import ContextVar
+from copy import copy
 from typing import TYPE_CHECKING, Final, Protocol, final
 from urllib.parse import urlsplit
 
@@ -58,42 +59,21 @@ class Primary:
         wire: The wire format, or None for a call that passes through.
     """
 
-    __slots__ = ("_key", "_name", "_provider", "_traits")
+    __slots__ = ("key", "name", "provider", "traits")
 
     def __init__(self, name: str, provider: str, base_url: str, credential: str, wire: str | None) -> None:
-        self._name = name
-        self._provider = provider
-        self._key = f"{provider}:{name}@{base_url.rstrip('/')}#{credential}"
+        self.name = name
+        self.provider = provider
+        self.key = f"{provider}:{name}@{base_url.rstrip('/')}#{credential}"
         where = urlsplit(base_url)
         port = where.port or {"https": 443, "http": 80}.get(where.scheme)
-        self._traits = Traits(server_address=where.hostname, server_port=port, wire=wire)
+        self.traits = Traits(server_address=where.hostname, server_port=port, wire=wire)
 
     def known(self, traits: Traits) -> Primary:
         """The same model, of which more is known."""
-        other = Primary.__new__(Primary)
-        other._name, other._provider, other._key, other._traits = (  # noqa: SLF001 - its own kind
-            self._name,
-            self._provider,
-            self._key,
-            traits,
-        )
+        other = copy(self)
+        other.traits = traits
         return other
-
-    @property
-    def name(self) -> str:
-        return self._name
-
-    @property
-    def provider(self) -> str:
-        return self._provider
-
-    @property
-    def key(self) -> str:
-        return self._key
-
-    @property
-    def traits(self) -> Traits:
-        return self._traits
 
     async def answer(self, request: Request, scope: Scope) -> Reply:  # noqa: ARG002 - the SDK sends the request it was given
         """One more attempt through the SDK, after its own loop has ended.
