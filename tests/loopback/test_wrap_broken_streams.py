@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import httpx
+import httpx2
 import ollama
 import openai
 import pytest
@@ -13,7 +16,8 @@ from botocore.exceptions import EventStreamError
 
 from adopted_clients import ASK, KINDS, Sdk
 from echoing_server import echoing
-from resilient_ai import Retry, StreamInterrupted, outcome_of, wrap
+from resilient_ai import Retry, StreamInterrupted, Timeouts, outcome_of, wrap
+from resilient_ai.testing import ManualClock
 
 BROKEN = (openai.APIError, httpx.HTTPError, EventStreamError)
 """What the SDKs raise where a stream breaks."""
@@ -70,3 +74,88 @@ def test_what_stood_before_the_error_is_delivered(port: int) -> None:
         with pytest.raises(openai.APIError):
             read()
     assert "Where is my parcel?" in "".join(pieces)
+
+
+# --- a stream that goes on and says nothing ---------------------------------------------------------------------------
+
+
+def event(**delta: str) -> bytes:
+    choice = {"index": 0, "delta": delta, "finish_reason": None}
+    chunk = {
+        "id": "c",
+        "object": "chat.completion.chunk",
+        "created": 1,
+        "model": "m",
+        "choices": [choice],
+    }
+    return b"data: " + json.dumps(chunk).encode() + b"\n\n"
+
+
+class Body(httpx2.SyncByteStream, httpx2.AsyncByteStream):
+    """A body in either colour, one piece after the other, each after so many seconds."""
+
+    def __init__(self, clock: ManualClock, seconds: float, pieces: list[bytes]) -> None:
+        self._clock = clock
+        self._seconds = seconds
+        self._pieces = pieces
+
+    def __iter__(self) -> Iterator[bytes]:
+        for piece in self._pieces:
+            self._clock.advance(self._seconds)
+            yield piece
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for piece in self:
+            yield piece
+
+
+def streamed(clock: ManualClock, body: Body, taken: Callable[[], None], *, blocking: bool) -> str:
+    """The text of a stream whose caller does what `taken` does with every piece."""
+    transport = httpx2.MockTransport(lambda _: httpx2.Response(200, stream=body))
+    policy: Any = {
+        "clock": clock,
+        "timeouts": Timeouts(first_token=30, idle=30, attempt=5000),
+        "deadline": 9000,
+        "retry": Retry(attempts=1),
+    }
+    pieces: list[str] = []
+
+    def take(chunk: Any) -> None:
+        pieces.append(chunk.choices[0].delta.content or "")
+        taken()
+
+    async def aread() -> None:
+        client = wrap(openai.AsyncOpenAI(api_key="k", http_client=httpx2.AsyncClient(transport=transport)), **policy)  # fmt: skip
+        async for chunk in await client.chat.completions.create(model="m", messages=ASK, stream=True):
+            take(chunk)
+
+    if blocking:
+        client = wrap(openai.OpenAI(api_key="k", http_client=httpx2.Client(transport=transport)), **policy)
+        for chunk in client.chat.completions.create(model="m", messages=ASK, stream=True):
+            take(chunk)
+    else:
+        asyncio.run(aread())
+    return "".join(pieces)
+
+
+@pytest.mark.parametrize("blocking", [True, False])
+@pytest.mark.parametrize("nothing", [b": ping\n\n", event()], ids=["pings", "events without content"])
+def test_events_without_content_keep_no_stream_alive(nothing: bytes, *, blocking: bool) -> None:
+    clock = ManualClock()
+    body = Body(clock, 10.0, [event(content="It is"), *[nothing] * 50])
+    with pytest.raises(openai.APITimeoutError) as raised:
+        streamed(clock, body, lambda: None, blocking=blocking)
+    assert isinstance(raised.value.__cause__, StreamInterrupted)
+    assert clock.now() == 50.0  # the first of them that is later than 30 s after the content
+
+
+@pytest.mark.parametrize("blocking", [True, False])
+def test_a_caller_who_is_slow_with_events_without_content_is_not_taken_for_a_dead_stream(
+    *,
+    blocking: bool,
+) -> None:
+    clock = ManualClock()
+    body = Body(
+        clock, 10.0, [event(content="It "), event(), event(), event(content="is."), b"data: [DONE]\n\n"]
+    )
+    assert streamed(clock, body, lambda: clock.advance(100.0), blocking=blocking) == "It is."

@@ -51,6 +51,7 @@ class Session:
         "_ask",
         "_assembly",
         "_away",
+        "_away_before",
         "_call",
         "_check",
         "_chunks",
@@ -98,6 +99,8 @@ class Session:
         self._handed = 0.0
         self._away = 0.0
         """Seconds of this attempt in which the caller did not ask for more, after its first content."""
+        self._away_before = 0.0
+        """Those of them before its last content."""
         self._interrupted = False
         self._placed = False
         self._state = "new"
@@ -211,15 +214,14 @@ class Session:
 
     async def _fill(self) -> None:
         """Reads until a chunk is ready or the stream has ended."""
-        asked = self._driver.clock.now()
         if self._first_content is not None:
-            self._away += asked - self._handed
+            self._away += self._driver.clock.now() - self._handed
         while not self._ready and self._state == "open":
             step, scope, source = self._ask, self._scope, self._source
             if source is None or step is None or scope is None:
                 await self._advance()
                 continue
-            until, phase = self._bound(step, scope, asked)
+            until, phase = self._bound(step, scope)
             try:
                 chunks = await self._driver.bounded(source.receive(until), until)
                 now = self._driver.clock.now()
@@ -259,7 +261,7 @@ class Session:
         self._ask = step
         self._scope = scope
         self._first_content = None
-        self._away = 0.0
+        self._away = self._away_before = 0.0
         self._chunks = 0
         if self._assembly is None or self._on_interrupt != "continue" or not self._call.committed:
             self._assembly = ReplyBuilder(step.hop.name)
@@ -272,7 +274,7 @@ class Session:
         finally:
             CURRENT_DEADLINE.reset(token)
 
-    def _bound(self, step: Ask, scope: Scope, asked: float) -> tuple[float, str]:
+    def _bound(self, step: Ask, scope: Scope) -> tuple[float, str]:
         """The instant by which content must have come, and which clock says so."""
         until = step.until
         if self._call.committed and self._on_interrupt == "raise":
@@ -283,8 +285,8 @@ class Session:
         if self._first_content is None:
             bound, phase = step.started + scope.first_token, "first_token"
         else:
-            # The caller's own pauses are not the provider's: the clock starts when the caller asks.
-            bound, phase = max(self._last_content, asked) + scope.idle, "idle"
+            # The caller's own pauses are not the provider's. Events without content, which an SDK fetches one after the other, set nothing back.
+            bound, phase = self._last_content + self._away - self._away_before + scope.idle, "idle"
         return (bound, phase) if bound < until else (until, "attempt")
 
     def _take(self, chunks: Sequence[Chunk], step: Ask, now: float) -> bool:
@@ -297,6 +299,7 @@ class Session:
             assembly.add(chunk)
             if chunk.text or chunk.has_content:
                 self._last_content = now
+                self._away_before = self._away
                 self._chunks += 1
                 if self._first_content is None:
                     self._begin_content(step, now)
