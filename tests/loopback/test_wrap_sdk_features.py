@@ -113,6 +113,18 @@ def test_a_copy_leaves_the_client_as_it_is(asking: Asking) -> None:
     assert client.__dict__ == before
 
 
+def test_a_resource_that_copying_asks_for_leaves_the_client_usable(server: FaultServer) -> None:
+    class Looking(anthropic.Anthropic):
+        def copy(self, **options: Any) -> Any:
+            assert self.messages  # made when it is first asked for, and kept
+            return super().copy(**options)
+
+    client: Any = wrap(Looking(api_key="sk-test", base_url=server.url("none", dialect="anthropic")), **QUICK)
+    copy = client.copy(timeout=30)
+    for each in (client, copy):
+        assert each.messages.create(**ASK).content[0].type == "text"
+
+
 def test_a_refused_key_is_fetched_anew_once_and_nobody_is_alarmed(asking: Asking) -> None:
     keys = Keys()
     seen: list[Event] = []

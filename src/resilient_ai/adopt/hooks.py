@@ -169,7 +169,7 @@ def _copier(base: Any, name: str) -> Callable[..., Any]:
     @wraps(copies)
     def copy(self: Any, *arguments: Any, **named: Any) -> Any:
         twin = object.__new__(base)
-        twin.__dict__ = self.__dict__
+        twin.__dict__ = dict(self.__dict__)  # its own: a resource that is first asked for here belongs to it
         try:
             made = copies(twin, *arguments, **named)
         finally:
