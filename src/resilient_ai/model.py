@@ -488,12 +488,12 @@ class ResilientModel:
         return Call(
             plan,
             request,
-            number=next_number(),
-            now=now,
-            until=earliest(clock, now, seconds),
-            chance=self._chance,
-            emit=partial(watchers.emit, watching) if watching else None,
-            operation=operation,
+            next_number(),
+            now,
+            earliest(clock, now, seconds),
+            self._chance,
+            partial(watchers.emit, watching) if watching else None,
+            operation,
         )
 
     def _request(

@@ -95,13 +95,13 @@ class Progress:
         self.call = Call(
             _shown(chain.plan, request, settings.privacy) if settings.privacy.pseudonymise else chain.plan,
             request,
-            number=self.number,
-            now=now,
-            until=until,
-            chance=settings.chance,
-            emit=partial(watchers.emit, watching) if watching else None,
-            operation="stream" if stream else "chat",
-            barred=barred,
+            self.number,
+            now,
+            until,
+            settings.chance,
+            partial(watchers.emit, watching) if watching else None,
+            "stream" if stream else "chat",
+            barred,
         )
         self.step: Step | None = None
         self.asked: Ask | None = None
@@ -214,7 +214,7 @@ class Progress:
         scope, clock = self.scope, self.driver.clock
         self.asked = None
         now = clock.now()
-        self.call.settle(Ended(reply=reply, notes={} if scope is None else scope.notes), now)
+        self.call.settle(Ended(reply, None, None, {} if scope is None else scope.notes), now)
         outcome = self.call.finish(now, clock.wall(), None, reply)
         self.over = True
         self._leave()

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class Books:
     """The history of one call as it grows. One thread or task at a time."""
 
-    __slots__ = ("_emit", "_number", "_on_hop", "_plan", "_started", "_until", "attempts", "skips", "waited")
+    __slots__ = ("_emit", "_number", "_on_hop", "_plan", "_started", "_until", "attempts", "skips")
 
     def __init__(
         self,
@@ -45,8 +45,6 @@ class Books:
         self._on_hop: Hop | None = None
         self.attempts: list[Attempt] = []
         self.skips: list[Skip] = []
-        self.waited = 0.0
-        """Seconds paused since the last attempt."""
 
     def call_started(
         self, now: float, wall: float, request: Request, operation: Literal["chat", "stream"]
@@ -71,7 +69,6 @@ class Books:
 
     def turned_to(self, hop: Hop, source: Hop | None, why: str | None, now: float) -> None:
         """The call turned to `hop`, away from `source` because of `why`."""
-        self.waited = 0.0
         self._on_hop = hop
         if self._emit is None:
             return
@@ -92,7 +89,6 @@ class Books:
 
     def asked(self, step: Ask) -> None:
         """A request is about to go out."""
-        step.waited, self.waited = self.waited, 0.0
         if self._emit is not None:
             hop = step.hop
             self._emit(

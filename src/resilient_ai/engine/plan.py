@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, final
 
@@ -28,8 +28,6 @@ LEARNED_RESERVE_FACTOR: Final = 1.5
 """On the 95th percentile of a model's own answers: room for the one in twenty."""
 LEAST_RESERVE_SECONDS: Final = 0.05
 """Even a constant answer needs a turn of the loop."""
-LEARNED_RESERVE_SHARE: Final = 0.5
-"""A reserve nobody configured never takes more than this share of the deadline from the models before it."""
 REASKS: Final = 2
 """Times an answer that does not fit is asked for again before the next model is."""
 
@@ -114,6 +112,7 @@ class Plan:
         spending: What the chain has spent in the window of `max_cost`; None without one.
         throttle: How much of what a model refuses for load is kept from it; None keeps back nothing.
         hedge: When a second request is sent beside one that is late; None sends none.
+        capped: There is a bound in `max_cost`.
         patient: A model that told an earlier call to wait is waited for where nobody else answers sooner; otherwise it is asked at once.
     """
 
@@ -136,28 +135,10 @@ class Plan:
     patient: bool = True
     throttle: Throttle | None = None
     hedge: Hedge | None = None
+    capped: bool = field(init=False)
 
-    def kept(self, index: int, usable: Sequence[Hop], seconds: float) -> float:
-        """Seconds to keep for the models behind the place `index`.
-
-        Args:
-            index: The place of the model whose turn it is.
-            usable: Those behind the first place that could be asked now.
-            seconds: The length of the call.
-        """
-        configured = self.reserve
-        reserve = 0.0
-        for hop in usable:
-            if hop.index > index:
-                reserve += hop.needs(configured)
-        if configured is None:
-            # What all but the first would like may be more than their share. Each then gets the same part of its wish: were the sum
-            # capped at every place anew, the models in the middle would find all of it kept for the last one.
-            share = LEARNED_RESERVE_SHARE * seconds
-            wished = reserve if index == 0 else sum(hop.needs(None) for hop in usable)
-            if wished > share:
-                reserve *= share / wished
-        return reserve
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "capped", self.max_cost.active)
 
     def worst_case(self, *, checked: bool = False) -> WorstCase:
         """The most a call of this plan may cost; `checked` counts the re-asks of validated output."""

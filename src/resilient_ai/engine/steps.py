@@ -68,18 +68,18 @@ class Ended:
         reply: The answer, or what of it came before a stream broke.
         error: What was raised; None if it answered.
         verdict: What that means.
+        notes: What the model wrote down of the attempt (`core.model.Scope.notes`).
+        checked: The answer was validated.
         first_content: Seconds until the first content of a stream; None for a whole answer.
         chunks: Pieces of content streamed.
         away: Seconds of a stream during which the caller did not ask for more.
-        checked: The answer was validated.
-        notes: What the model wrote down of the attempt (`core.model.Scope.notes`).
     """
 
     reply: Reply | None = None
     error: Exception | None = None
     verdict: Verdict | None = None
+    notes: dict[str, object] = field(default_factory=dict[str, object])
+    checked: bool = False
     first_content: float | None = None
     chunks: int = 0
-    checked: bool = False
     away: float = 0.0
-    notes: dict[str, object] = field(default_factory=dict[str, object])

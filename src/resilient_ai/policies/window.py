@@ -22,9 +22,9 @@ class Window:
 
     def add(self, now: float, *, good: bool) -> None:
         """Counts one attempt that ended at `now`."""
-        number = int(now // self._slice_seconds)
+        number = now // self._slice_seconds
         if number > self._current:
-            self._turn_to(number)
+            self._turn_to(int(number))
         counts = self._good if good else self._bad
         counts[self._current % SLICES] += 1
 
@@ -41,9 +41,9 @@ class Window:
 
     def counts(self, now: float) -> tuple[int, int]:
         """Good and bad attempts of the window that ends at `now`."""
-        number = int(now // self._slice_seconds)
+        number = now // self._slice_seconds
         if number > self._current:
-            self._turn_to(number)
+            self._turn_to(int(number))
         return sum(self._good), sum(self._bad)
 
     def clear(self) -> None:

@@ -51,7 +51,8 @@ async def run(call: Call, driver: Driver, places: Concurrency, judge: Judge, che
         Exception: What `engine.endings` chose, with the call's outcome attached.
     """
     clock = driver.clock
-    call.announce(clock.now(), clock.wall())
+    if call.watched:
+        call.announce(clock.now(), clock.wall())
     try:
         if not places.enter(None):
             await enter(call, driver, places)
@@ -278,7 +279,7 @@ async def _attempt(step: Ask, driver: Driver, judge: Judge, check: Check | None,
         return _unanswered(step, scope, error, judge, checked=check is not None)
     finally:
         CURRENT_DEADLINE.reset(token)
-    return Ended(reply=reply, checked=check is not None, notes=scope.notes)
+    return Ended(reply, None, None, scope.notes, check is not None)
 
 
 # --- attempts beside each other ---------------------------------------------------------------------------------------
