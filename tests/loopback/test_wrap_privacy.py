@@ -12,10 +12,13 @@ import anthropic
 import openai
 import pytest
 
+from adopted_clients import KINDS, Sdk
 from echoing_models import Echo
 from resilient_ai import Breaker, Reply, Request, Retry, ToolCall, outcome_of, wrap
+from resilient_ai.adopt import keys
 from resilient_ai.core.model import Traits
 from resilient_ai.policies.exposure import Privacy
+from resilient_ai.privacy import redact
 from resilient_ai.runtime.blocking import drive
 from resilient_ai.testing import FaultServer
 from sdk_forms import SURFACES, Seen
@@ -212,3 +215,20 @@ def test_the_files_privacy_holds_for_the_fallbacks_of_a_wrapped_client(
     assert message.content[0].type == "text"
     assert message.content[0].text == f"Dear {QUESTION} Goodbye."
     assert ANN not in echo.seen[0].messages[-1].text
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_key_of_a_client_is_looked_for_again_with_its_next_call(
+    server: FaultServer, kind: type[Sdk]
+) -> None:
+    key = f"of-{kind.__name__}-among-many"
+    sdk = kind(server.url("none", dialect=kind.dialect), key)
+    wrap(sdk.client)
+    sdk.run(sdk.ask)
+    assert key not in redact(f"as {key} said")
+    for number in range(keys.MOST):
+        keys.keep(f"of-another-tenant-{number}")
+    assert key in redact(f"as {key} said")
+    sdk.run(sdk.ask)
+    assert key not in redact(f"as {key} said")
+    sdk.close()

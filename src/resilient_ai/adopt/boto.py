@@ -163,7 +163,7 @@ def _dispatched(policy: Policy, transport: AwsTransport, attempts: int) -> Dispa
     text = signed.group(1) if signed is not None else key  # what follows the key changes with every request
     credential = hashlib.sha256(text.encode()).hexdigest()[:8] if text else "none"
     if text:
-        keep(credential, text)
+        keep(text)
     address = f"{where.scheme}://{where.netloc}"
     primary = Primary(name, PROVIDER, address, credential, None if codec is None else codec.format)
     return Dispatch(policy, transport, primary, codec, body, attempts=attempts, stream=transport.stream)

@@ -13,7 +13,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from resilient_ai.adopt.dialects import codec_of, model_in, resource_of
-from resilient_ai.adopt.keys import keep
+from resilient_ai.adopt.keys import is_kept, keep
 from resilient_ai.adopt.layers import base_of, layer_of, put_over, take_away
 from resilient_ai.adopt.loop import COPIES, loop_hooks
 from resilient_ai.adopt.passage import Passage
@@ -239,8 +239,11 @@ async def _carried(sdk: Sdk, policy: Policy) -> Any:
     url = sdk.options.url
     name = resource_of(url) if codec is None else model_in(codec, url, body)
     wire = None if codec is None else codec.format
+    key = _key_of(client)
+    if not is_kept(key):
+        _keep_keys(client)
     primary, chain = policy.target(
-        (name, wire, _key_of(client)),
+        (name, wire, key),
         client.base_url,
         lambda: primary_of(client, name, wire),
         attempts=retries + 1,
@@ -257,11 +260,15 @@ def primary_of(client: Any, name: str, wire: str | None) -> Primary:
     """The model `name` behind `client`, with what identifies its state."""
     key = _key_of(client)
     credential = hashlib.sha256(key.encode()).hexdigest()[:8] if key else "none"
+    _keep_keys(client)
+    return Primary(name, sdk_of(cast("Any", type(client))).__name__, str(client.base_url), credential, wire)
+
+
+def _keep_keys(client: Any) -> None:
     for place in ("api_key", "auth_token"):
         secret = getattr(client, place, None)
         if isinstance(secret, str) and secret:
-            keep(f"{credential}.{place}", secret)
-    return Primary(name, sdk_of(cast("Any", type(client))).__name__, str(client.base_url), credential, wire)
+            keep(secret)
 
 
 def _key_of(client: Any) -> str:

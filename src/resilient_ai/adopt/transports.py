@@ -169,7 +169,7 @@ def _dispatched(policy: Policy, transport: HttpTransport, provider: str, attempt
     key = next((request.headers[one] for one in _KEY_HEADERS if one in request.headers), "")
     credential = hashlib.sha256(key.encode()).hexdigest()[:8] if key else "none"
     if key:
-        keep(credential, key)
+        keep(key)
     where = str(transport.client.base_url) or f"{request.url.scheme}://{request.url.netloc.decode()}"
     primary = Primary(name, provider, where, credential, None if codec is None else codec.format)
     return Dispatch(policy, transport, primary, codec, body, attempts=attempts, stream=transport.stream)
