@@ -471,11 +471,12 @@ class ResilientModel:
         clock: Clock,
         operation: Literal["chat", "stream"],
     ) -> Call:
-        if deadline is None:
-            seconds = cast("float", self._options.get("deadline", self._plan.deadline))
-        else:
+        seconds = self._plan.deadline
+        if deadline is not None:
             check_deadline(deadline)
             seconds = deadline
+        elif self._options:
+            seconds = cast("float", self._options.get("deadline", seconds))
         if options is not None:
             seconds = options.tightened(seconds)
         watching = watchers.current() + self._observers

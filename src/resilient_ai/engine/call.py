@@ -157,9 +157,9 @@ class Call:
             self._waited += now - self._paused_at
             self._paused_at = None
         hop = self._hop
-        return (
-            self._enter(0, now, None) if hop is None else self._ask(hop, now, self._choice.latest(hop, now))
-        )
+        if hop is None:
+            return self._enter(0, now, None)
+        return self._ask(hop, now, self._choice.latest(hop, now))
 
     def settle(self, ended: Ended, now: float) -> Step:
         """The step after an attempt ended with an answer or an exception."""
