@@ -92,16 +92,19 @@ def event(**delta: str) -> bytes:
 
 
 class Body(httpx2.SyncByteStream, httpx2.AsyncByteStream):
-    """A body in either colour, one piece after the other, each after so many seconds."""
+    """A body in either colour: pieces, each after so many seconds. Keeps the timeout of reads as the transports of httpx do."""
 
-    def __init__(self, clock: ManualClock, seconds: float, pieces: list[bytes]) -> None:
+    def __init__(self, clock: ManualClock, pieces: list[tuple[float, bytes]]) -> None:
         self._clock = clock
-        self._seconds = seconds
         self._pieces = pieces
+        self.request: Any = None
 
     def __iter__(self) -> Iterator[bytes]:
-        for piece in self._pieces:
-            self._clock.advance(self._seconds)
+        most = self.request.extensions["timeout"].get("read")  # asked once for all reads of a body
+        for seconds, piece in self._pieces:
+            self._clock.advance(min(seconds, most))
+            if seconds > most:
+                raise httpx2.ReadTimeout("nothing came", request=self.request)
             yield piece
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -111,10 +114,15 @@ class Body(httpx2.SyncByteStream, httpx2.AsyncByteStream):
 
 def streamed(clock: ManualClock, body: Body, taken: Callable[[], None], *, blocking: bool) -> str:
     """The text of a stream whose caller does what `taken` does with every piece."""
-    transport = httpx2.MockTransport(lambda _: httpx2.Response(200, stream=body))
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        body.request = request
+        return httpx2.Response(200, stream=body)
+
+    transport = httpx2.MockTransport(answer)
     policy: Any = {
         "clock": clock,
-        "timeouts": Timeouts(first_token=30, idle=30, attempt=5000),
+        "timeouts": Timeouts(first_token=20, idle=30, attempt=5000),
         "deadline": 9000,
         "retry": Retry(attempts=1),
     }
@@ -142,7 +150,7 @@ def streamed(clock: ManualClock, body: Body, taken: Callable[[], None], *, block
 @pytest.mark.parametrize("nothing", [b": ping\n\n", event()], ids=["pings", "events without content"])
 def test_events_without_content_keep_no_stream_alive(nothing: bytes, *, blocking: bool) -> None:
     clock = ManualClock()
-    body = Body(clock, 10.0, [event(content="It is"), *[nothing] * 50])
+    body = Body(clock, [(10.0, event(content="It is")), *[(10.0, nothing)] * 50])
     with pytest.raises(openai.APITimeoutError) as raised:
         streamed(clock, body, lambda: None, blocking=blocking)
     assert isinstance(raised.value.__cause__, StreamInterrupted)
@@ -155,7 +163,15 @@ def test_a_caller_who_is_slow_with_events_without_content_is_not_taken_for_a_dea
     blocking: bool,
 ) -> None:
     clock = ManualClock()
-    body = Body(
-        clock, 10.0, [event(content="It "), event(), event(), event(content="is."), b"data: [DONE]\n\n"]
-    )
+    said = [event(content="It "), event(), event(), event(content="is."), b"data: [DONE]\n\n"]
+    body = Body(clock, [(10.0, piece) for piece in said])
     assert streamed(clock, body, lambda: clock.advance(100.0), blocking=blocking) == "It is."
+
+
+@pytest.mark.parametrize("blocking", [True, False])
+def test_what_follows_the_first_content_has_more_time_than_that_had(*, blocking: bool) -> None:
+    clock = ManualClock()
+    body = Body(
+        clock, [(15.0, event(content="It ")), (25.0, event(content="is.")), (25.0, b"data: [DONE]\n\n")]
+    )
+    assert streamed(clock, body, lambda: None, blocking=blocking) == "It is."

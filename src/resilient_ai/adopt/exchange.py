@@ -9,7 +9,7 @@ from resilient_ai.adopt.answers import is_read
 from resilient_ai.adopt.reading import answer_in
 from resilient_ai.adopt.sdk import RAW_HEADER
 from resilient_ai.adopt.source import ProviderStream
-from resilient_ai.adopt.timing import bound
+from resilient_ai.adopt.timing import bound, flows
 from resilient_ai.core.deadline import AttemptTimeout
 from resilient_ai.messages import Reply
 from resilient_ai.models.calling import Stopped
@@ -144,6 +144,7 @@ class Exchange:
         else:
             response = await self._again(scope)
         self.note(response)
+        flows(response)
         self.source = ProviderStream(response, codec, self.primary, scope)
         return self.source
 

@@ -245,8 +245,12 @@ class Passage:
         extensions, scope = request.extensions, at.scope
         given = extensions.get("timeout")
         if at.timed and given is not None and scope is not None:
-            limits = RemainingTime if at.driver.blocking else phases
-            extensions["timeout"] = limits(given, scope, stream=self._sdk.stream)
+            stream = self._sdk.stream
+            extensions["timeout"] = (
+                RemainingTime(given, scope, stream=stream)
+                if stream or at.driver.blocking
+                else phases(given, scope)
+            )
 
     def _begun(self) -> None:
         """Begins the next attempt where the loop has waited out a pause.

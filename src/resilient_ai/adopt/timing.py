@@ -19,14 +19,13 @@ LEAST_SECONDS: Final = 0.001
 """The libraries take no time at all for no bound, or refuse it."""
 
 
-def phases(given: Mapping[str, Any], scope: Scope, *, stream: bool) -> dict[str, Any]:
+def phases(given: Mapping[str, Any], scope: Scope) -> dict[str, Any]:
     """The timeouts of an asynchronous request, phase by phase, each cut to what the attempt has left; a timer ends the whole.
 
     The request's and not the options': the SDK tells the provider of the latter in a header.
     """
     left = max(LEAST_SECONDS, scope.remaining())
-    read = min(left, scope.first_token) if stream else left
-    limits = {"connect": min(left, scope.connect), "read": read, "write": left, "pool": left}
+    limits = {"connect": min(left, scope.connect), "read": left, "write": left, "pool": left}
     return {
         phase: most if given.get(phase) is None else min(given[phase], most) for phase, most in limits.items()
     }
@@ -34,17 +33,18 @@ def phases(given: Mapping[str, Any], scope: Scope, *, stream: bool) -> dict[str,
 
 @final
 class RemainingTime(dict[str, Any]):
-    """The timeouts of a blocking request, read phase by phase as it goes on, each time cut to what is left.
+    """The timeouts of a request that is blocking or streamed, read phase by phase as it goes on, each time cut to what is left.
 
-    The transport asks for each phase when it begins. Fixed numbers would give connecting and reading the whole of the remaining time each.
+    The transport asks for each phase when it begins. Fixed numbers would give connecting and reading the whole of the remaining time each,
+    and the pieces of a stream the time of its first.
 
     Args:
         given: What the request had.
         scope: The attempt's.
-        stream: The answer is streamed: it has until its first content.
+        stream: The answer is streamed: its head has until the first content.
     """
 
-    __slots__ = ("_limits", "_now", "_until")
+    __slots__ = ("_between", "_limits", "_now", "_until")
 
     def __init__(self, given: Mapping[str, Any], scope: Scope, *, stream: bool = False) -> None:
         super().__init__(given)
@@ -53,7 +53,10 @@ class RemainingTime(dict[str, Any]):
         self._limits = limits = dict(given)
         limits["connect"] = _least(limits.get("connect"), scope.connect)
         if stream:
-            limits["read"] = _least(limits.get("read"), scope.first_token)
+            read = limits.get("read")
+            limits["read"] = _least(read, scope.first_token)
+            # The transport asks once for all reads of a body. Which of the two clocks runs is known where its content is read.
+            self._between = _least(read, max(scope.first_token, scope.idle))
 
     def get(self, phase: str, default: Any = None) -> Any:
         """Seconds the phase may take."""
@@ -62,6 +65,17 @@ class RemainingTime(dict[str, Any]):
         if limit is not None and limit < left:
             left = limit
         return left if left > LEAST_SECONDS else LEAST_SECONDS  # noqa: FURB136 - asked for every phase of every request
+
+    def flows(self) -> None:
+        """The head of the streamed answer is here, and its pieces follow."""
+        self._limits["read"] = self._between
+
+
+def flows(response: Any) -> None:
+    """`response` is streamed, and nothing of its body was read: from here on each piece has a time of its own."""
+    limits = response.request.extensions.get("timeout")
+    if type(limits) is RemainingTime:
+        limits.flows()
 
 
 def _least(given: float | None, most: float) -> float:

@@ -28,7 +28,7 @@ from resilient_ai.adopt.held import http_clients, package_of
 from resilient_ai.adopt.keys import keep
 from resilient_ai.adopt.layers import base_of, layer_of, put_over, take_away
 from resilient_ai.adopt.primary import Primary, current
-from resilient_ai.adopt.timing import RemainingTime, bound
+from resilient_ai.adopt.timing import RemainingTime, bound, flows
 from resilient_ai.adopt.visits import open_doors
 from resilient_ai.models.wire.jsonbody import decode_object, encode
 from resilient_ai.runtime.blocking import drive
@@ -222,6 +222,8 @@ class HttpTransport:
                 if bounded:
                     bound(response, scope.until, scope.clock)
                 response.read()
+        elif bounded and not whole:
+            flows(response)
         return response
 
     def given(self, response: Any) -> Any:
