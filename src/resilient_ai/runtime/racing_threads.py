@@ -150,6 +150,7 @@ class RacingThreads:
             finished = _finished(step, work)
             if not self._over:
                 self._came_in.append(finished)
+            del finished  # what it raised holds this frame
         finally:
             self._gathering.leave(seat)
 

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import signal
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import Any
@@ -365,3 +366,30 @@ def test_many_blocking_calls_at_once_are_each_hedged_or_made_alone() -> None:
     assert sorted(answers) == sorted(f"q{number}" for number in range(100))
     assert set(asked) == set(answers)
     nothing_is_left(chain, captured)
+
+
+def test_what_a_request_held_that_lost_its_race_goes_with_its_thread(gate: threading.Event) -> None:
+    """Not with a collection: the prompt is in it."""
+    gone = threading.Event()
+    calls: list[str] = []
+
+    class Held: ...
+
+    def failing_late(prompt: str) -> str:
+        calls.append(prompt)
+        if len(calls) > 1:
+            return "quick"
+        held = Held()
+        weakref.finalize(held, gone.set)
+        gate.wait(30)
+        raise ValueError("too late")
+
+    chain = ResilientModel([FunctionModel(failing_late, replayable=True)], hedge=SOON)
+    gc.collect()
+    gc.disable()
+    try:
+        assert chain.generate("q").text == "quick"
+        gate.set()
+        assert gone.wait(30)
+    finally:
+        gc.enable()
