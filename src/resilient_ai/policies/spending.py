@@ -78,7 +78,8 @@ class Spending:
         self._slices: deque[tuple[int, float]] = deque()
         self._spent = 0.0
         self._held = 0.0
-        self._lock = threading.Lock()
+        # Re-entrant: a stream that the collector drops settles what it held, perhaps in a thread that is just in here.
+        self._lock = threading.RLock()
         reset_in_child(self)
 
     def taken(self, now: float) -> float:
@@ -112,7 +113,7 @@ class Spending:
 
     def reset_lock(self) -> None:
         """Forgets in a forked child what the parent's requests hold, and the lock one of its threads may have held."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._held = 0.0
 
     def _slice(self, now: float) -> int:

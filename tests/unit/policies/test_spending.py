@@ -63,3 +63,22 @@ def test_a_cap_that_makes_no_sense_is_refused(options: dict[str, float]) -> None
 def test_a_cap_says_what_it_is() -> None:
     assert str(CostCap()) == "no bound"
     assert str(CostCap(per_call=0.05, per_window=20, window=60)) == "0.05 USD a call, 20 USD in 60 s"
+
+
+def test_a_stream_that_the_collector_drops_in_the_middle_of_a_settlement_settles_too() -> None:
+    """In the same thread, which holds the lock."""
+    spending = Spending(60.0)
+    assert spending.hold(5.0, 100.0, 1.0)
+
+    class Collecting(float):
+        """An instant: when it is looked at, the collector comes by."""
+
+        def __truediv__(self, other: float, /) -> float:
+            spending.settle(2.0, 0.5, 1.0)
+            return float(self) / other
+
+    settling = threading.Thread(target=spending.settle, args=(3.0, 1.0, Collecting(1.0)), daemon=True)
+    settling.start()
+    settling.join(10)
+    assert not settling.is_alive()
+    assert spending.taken(1.0) == 1.5

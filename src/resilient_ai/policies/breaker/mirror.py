@@ -39,7 +39,8 @@ class Mirror:
 
     def __init__(self, options: Breaker, name: str) -> None:
         self._options = options
-        self._lock = threading.Lock()
+        # Re-entrant: a stream that the collector drops moves the breaker, perhaps in a thread that is just in here.
+        self._lock = threading.RLock()
         self._pending: deque[str] = deque()
         self._running = False
         self._reported = False
@@ -78,7 +79,7 @@ class Mirror:
 
     def reset_lock(self) -> None:
         """Makes it usable in a forked child, where the writing thread does not exist."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._running = False
 
     def _drain(self) -> None:
