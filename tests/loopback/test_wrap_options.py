@@ -98,7 +98,7 @@ def test_a_client_wrapped_without_a_deadline_keeps_to_that_of_the_function_that_
 
 
 def test_a_fallback_still_answers_before_the_blocks_deadline(wrapped: Callable[..., Sdk]) -> None:
-    sdk = wrapped("stall-no-response", retry=ONCE, fallback=[canned("Later.")])
+    sdk = wrapped("stall-no-response", retry=ONCE, fallback=[canned("Later.")], reserve=1.0)
     with resilient_options(deadline=1.5):
         answer = sdk.run(sdk.ask)
     outcome = outcome_of(answer)

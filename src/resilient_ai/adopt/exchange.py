@@ -195,14 +195,17 @@ class Exchange:
             bound(response, scope.until, scope.clock)
         response.read()
 
-    def note(self, response: Any, *, named: bool = False) -> None:
-        """Writes down what the head of `response` says of the attempt; where it is `named`, somebody else knows its identifier."""
+    def note_status(self, response: Any) -> None:
+        """Writes down the status of `response`, whose identifier the SDK's own object tells."""
+        if self.at.scope is not None:
+            self.at.scope.notes["status"] = response.status_code
+
+    def note(self, response: Any) -> None:
+        """Writes down what the head of `response` says of the attempt."""
         scope = self.at.scope
         if scope is None:
             return
         scope.notes["status"] = response.status_code
-        if named:
-            return
         for name, value in response.headers.raw:  # each look-up by name would go through all of them
             if len(name) in _LENGTHS and name.lower() in _IDENTITY:
                 told = value[:128].decode("latin-1")

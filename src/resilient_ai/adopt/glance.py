@@ -142,7 +142,9 @@ def _plain_response(answer: Any, model: str) -> bool:
 
 def _is_text(text: object) -> bool:
     """Text that is not empty and holds no odd character."""
-    return type(text) is str and text != "" and not odd_characters(text)
+    if type(text) is not str or not text:
+        return False
+    return (text.isascii() and "\x00" not in text) or not odd_characters(text)
 
 
 def _are_texts(parts: Any, kind: str) -> bool:

@@ -238,14 +238,13 @@ async def _carried(sdk: Sdk, policy: Policy) -> Any:
             codec = None  # not JSON: nothing of ours could read it
     url = sdk.options.url
     name = resource_of(url) if codec is None else model_in(codec, url, body)
-    wire = None if codec is None else codec.format
     key = _key_of(client)
     if not is_kept(key):
         _keep_keys(client)
     primary, chain = policy.target(
-        (name, wire, key),
+        (name, type(codec), key),
         client.base_url,
-        lambda: primary_of(client, name, wire),
+        lambda: primary_of(client, name, None if codec is None else codec.format),
         attempts=retries + 1,
         alone=codec is None,
     )

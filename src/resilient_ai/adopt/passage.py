@@ -29,7 +29,7 @@ from resilient_ai.adopt.timing import RemainingTime, phases
 from resilient_ai.core.deadline import AttemptTimeout
 from resilient_ai.core.model import Refused
 from resilient_ai.engine.endings import attach
-from resilient_ai.engine.steps import Pause
+from resilient_ai.engine.steps import Ask, Pause
 from resilient_ai.errors import CallError
 from resilient_ai.history import remember
 from resilient_ai.messages import Reply
@@ -41,12 +41,13 @@ if TYPE_CHECKING:
     from resilient_ai.adopt.sdk import Sdk
     from resilient_ai.core.events import Observer
     from resilient_ai.core.model import ChunkSource, Scope
+    from resilient_ai.engine.steps import Step
     from resilient_ai.messages import JSON
     from resilient_ai.models.wire import Codec
 
 GLANCED: Final = Reply("")
 """Stands for an answer that was not read, since nobody asked what was in it."""
-PLAIN: Final = frozenset({408, 502, 504, 529})
+SAY_ENOUGH: Final = frozenset({408, 502, 504, 529})
 """Statuses that mean the same whatever the body says."""
 NO_BOUND: Final = 1000
 """Retries the SDK's loop is allowed where a strategy of the user's own ends them."""
@@ -123,10 +124,10 @@ class Passage:
                 await self._at.enter()
             except CallError as error:
                 await self._rescue().fail(error)
-            self._at.begin()
-            if isinstance(self._at.step, Pause):
-                await self._at.wait()
-            if self._at.asks_primary:
+            step: Step | None = self._at.begin()
+            if type(step) is Pause:
+                step = await self._at.wait()
+            if type(step) is Ask and step.hop.index == 0:
                 done, result = await self._through_the_sdk()
                 if done:
                     return result
@@ -280,7 +281,7 @@ class Passage:
         client = self._sdk.client
         if not is_read(response):
             if not self._at.driver.blocking:
-                if response.status_code not in PLAIN:
+                if response.status_code not in SAY_ENOUGH:
                     return None
                 told = f"Error code: {response.status_code}"
                 return cast("Exception", client._make_status_error(told, body=None, response=response))  # noqa: SLF001 - the SDK's own hook
@@ -348,6 +349,10 @@ class Passage:
             self._exchange.opened()
             self._at.step, self._at.asked = self._at.asked, None
             return await self._rescue().stream()
+        return await self._judged(arguments)
+
+    async def _judged(self, arguments: dict[str, Any]) -> Any:
+        """What the SDK makes of a whole answer that is a good one, or of the answer that takes its place."""
         response = arguments["response"]
         result = None
         try:
@@ -393,7 +398,10 @@ class Passage:
     def _glanced(self, glance: Glance, result: Any, response: Any) -> Any:
         """`result`, which plainly is an answer; what it cost is read when somebody asks."""
         price = self._chain.plan.hops[0].traits.price
-        self._exchange.note(response, named=named(result) is not None)
+        if named(result) is None:
+            self._exchange.note(response)
+        else:
+            self._exchange.note_status(response)
         outcome = self._at.answered(GLANCED)
         remember(result, lambda answer: glance.outcome(outcome, answer, price))
         return result

@@ -132,17 +132,19 @@ class Progress:
             raise
         self._placed = True
 
-    def begin(self) -> None:
-        """Takes the first step."""
-        self.step = self.call.begin(self.driver.clock.now())
+    def begin(self) -> Step:
+        """The first step."""
+        self.step = step = self.call.begin(self.driver.clock.now())
+        return step
 
-    async def wait(self) -> None:
-        """Waits while the provider is only to be waited for."""
+    async def wait(self) -> Step | None:
+        """The step after the provider was only to be waited for."""
         step = self.step
         while isinstance(step, Pause) and self.on_primary:
             await self.driver.sleep_until(step.until)
             step = self.call.resume(self.driver.clock.now())
         self.step = step
+        return step
 
     @property
     def request(self) -> Request:
