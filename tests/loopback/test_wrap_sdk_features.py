@@ -125,6 +125,17 @@ def test_a_resource_that_copying_asks_for_leaves_the_client_usable(server: Fault
         assert each.messages.create(**ASK).content[0].type == "text"
 
 
+def test_what_copying_looks_up_is_kept_by_the_client() -> None:
+    class Placed(anthropic.Anthropic):
+        def copy(self, **options: Any) -> Any:
+            self.__dict__.setdefault("place", "looked up")
+            return super().copy(**options)
+
+    client: Any = wrap(Placed(api_key="sk-test"), **QUICK)
+    client.copy()
+    assert client.place == "looked up"
+
+
 def test_a_refused_key_is_fetched_anew_once_and_nobody_is_alarmed(asking: Asking) -> None:
     keys = Keys()
     seen: list[Event] = []

@@ -173,6 +173,9 @@ def _copier(base: Any, name: str) -> Callable[..., Any]:
         try:
             made = copies(twin, *arguments, **named)
         finally:
+            for each, value in twin.__dict__.items():
+                if getattr(value, "_client", None) is not twin:
+                    self.__dict__.setdefault(each, value)  # what the SDK looked up meanwhile and keeps
             twin.__dict__ = {}  # of an SDK whose clients close when they are collected: there is nothing to close
         made.__class__ = type(self)
         return made
