@@ -575,7 +575,7 @@ def test_a_silent_endpoint_ends_at_the_deadline(
         client.chunks() if streamed else client.ask()
     outcome = outcome_of(raised.value)
     assert outcome is not None
-    assert outcome.seconds < 4
+    assert outcome.seconds < 10
 
 
 def test_a_bad_request_is_neither_retried_nor_moved(both: Callable[..., Both]) -> None:

@@ -56,6 +56,8 @@ def streamed_response(request: Any, *, headers: Mapping[str, str], stream: Any, 
         like.status_code, headers=kept, stream=stream, request=request, extensions=like.extensions
     )
     response.history = like.history
+    if isinstance(stream, _Body):
+        stream.over = like.stream
     return response
 
 
@@ -113,11 +115,23 @@ def _kind(base: type, colour: type) -> Any:
     return type("GuardedStream", (colour, base), {})
 
 
-class _Blocking:
-    def __init__(self, pieces: Iterator[bytes], close: Callable[[], Any]) -> None:
+class _Body:
+    """A body as an SDK meets it. What is asked of it that it does not know itself is asked of the provider's own, where it stands for that.
+
+    An HTTP library, and an SDK's tracing, keep things there for later: how long the answer took, who is to be told how reading it ended.
+    """
+
+    over: Any = None
+
+    def __init__(self, pieces: Any, close: Callable[[], Any]) -> None:
         self._pieces = pieces
         self._close = close
 
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.over, name)
+
+
+class _Blocking(_Body):
     def __iter__(self) -> Iterator[bytes]:
         return self._pieces
 
@@ -125,11 +139,7 @@ class _Blocking:
         self._close()
 
 
-class _Asynchronous:
-    def __init__(self, pieces: AsyncIterator[bytes], close: Callable[[], Any]) -> None:
-        self._pieces = pieces
-        self._close = close
-
+class _Asynchronous(_Body):
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self._pieces
 
