@@ -9,7 +9,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from datetime import timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 if TYPE_CHECKING:
     from resilient_ai.messages import Reply
@@ -133,7 +133,7 @@ class _Body:
 
 class _Blocking(_Body):
     def __iter__(self) -> Iterator[bytes]:
-        return self._pieces
+        return cast("Iterator[bytes]", self._pieces)
 
     def close(self) -> None:
         self._close()
@@ -141,7 +141,7 @@ class _Blocking(_Body):
 
 class _Asynchronous(_Body):
     def __aiter__(self) -> AsyncIterator[bytes]:
-        return self._pieces
+        return cast("AsyncIterator[bytes]", self._pieces)
 
     async def aclose(self) -> None:
         await self._close()
