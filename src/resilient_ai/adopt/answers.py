@@ -57,7 +57,7 @@ def streamed_response(request: Any, *, headers: Mapping[str, str], stream: Any, 
     )
     response.history = like.history
     if isinstance(stream, _Body):
-        stream.over = like.stream
+        stream.like = like
     return response
 
 
@@ -116,19 +116,19 @@ def _kind(base: type, colour: type) -> Any:
 
 
 class _Body:
-    """A body as an SDK meets it. What is asked of it that it does not know itself is asked of the provider's own, where it stands for that.
+    """A body as an SDK meets it. What is asked of it that it does not know itself is asked of the body of `like`, the response it stands for.
 
     An HTTP library, and an SDK's tracing, keep things there for later: how long the answer took, who is to be told how reading it ended.
     """
 
-    over: Any = None
+    like: Any = None
 
     def __init__(self, pieces: Any, close: Callable[[], Any]) -> None:
         self._pieces = pieces
         self._close = close
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self.over, name)
+        return getattr(None if self.like is None else self.like.stream, name)
 
 
 class _Blocking(_Body):
