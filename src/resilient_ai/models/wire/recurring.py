@@ -14,9 +14,9 @@ from typing import Final, Self, final
 from pydantic_core import from_json
 
 from resilient_ai.messages import JSON, Chunk
-from resilient_ai.models.wire import Malformed
+from resilient_ai.models.wire import WireError
 from resilient_ai.models.wire.framing import SSEParser
-from resilient_ai.models.wire.jsonbody import JSONObject
+from resilient_ai.models.wire.jsonbody import JSONObject, decode_object
 
 TextIn = Callable[[JSONObject], str | None]
 """Where an event of a format holds its text; None for an event that says something else, or that changes what the next ones mean."""
@@ -75,17 +75,15 @@ class RecurringEvent:
 
     def _is_text(self, text_in: TextIn) -> bool:
         """What stands between the bytes is what the format takes for the text, and nothing else."""
-        from resilient_ai.models.wire.sse import event_object
-
         probed = self._before + _PROBE + self._after + self._rest
         try:
             events = list(SSEParser().feed(probed))
             return (
                 len(events) == 1
                 and not events[0].stray
-                and text_in(event_object(events[0].data)) == _PROBE.decode()
+                and text_in(decode_object(events[0].data)) == _PROBE.decode()
             )
-        except Malformed:
+        except WireError:
             return False
 
     def read(self, data: bytes, out: list[Chunk]) -> int:
