@@ -389,7 +389,8 @@ class ResilientModel:
             model.close()
 
     async def aclose(self) -> None:
-        """As `close`, and closes the asynchronous connections of the running loop."""
+        """As `close`, and closes the asynchronous connections of the running loop, once hedged requests that lost have cleaned up there."""
+        await self._aio.settled()
         for model in self._models:
             await model.aclose()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import types
-from collections.abc import Coroutine, Generator
+from collections.abc import Coroutine, Generator, Iterable
 from typing import TYPE_CHECKING, Final, TypeVar, final
 
 from resilient_ai.core.clock import Clock
@@ -24,6 +24,8 @@ BLOCKED_SECONDS: Final = 0.05
 """A timer this late means that something held up the loop; an idle one is late by a millisecond."""
 GRACE_SECONDS: Final = 0.02
 """Then given to an answer that may have come meanwhile: some turns of the loop."""
+STOP_TURNS: Final = 8
+"""Looks at attempts that were cancelled, a turn of the loop or two each. Hanging up takes one; what takes eight waits for something."""
 
 
 @final
@@ -57,12 +59,12 @@ class _Place:
 
 @final
 class _Racers:
-    """One task for each attempt. None outlives the call: `stop` waits for them, however often it is cancelled meanwhile."""
+    """One task for each attempt. None outlives a call that ends without an answer: `stop` waits for them, however often it is cancelled meanwhile."""
 
-    __slots__ = ("_clock", "_tasks")
+    __slots__ = ("_driver", "_tasks")
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+    def __init__(self, driver: AioDriver) -> None:
+        self._driver = driver
         self._tasks: dict[asyncio.Task[Reply], Ask] = {}
 
     def start(self, step: Ask, scope: Scope, work: Coroutine[object, object, Reply]) -> bool:  # noqa: ARG002 - a task is cancelled from outside
@@ -71,7 +73,7 @@ class _Racers:
 
     async def next(self, until: float) -> Finished | None:
         loop = asyncio.get_running_loop()
-        seconds = None if until == float("inf") else max(0.0, until - self._clock.now())
+        seconds = None if until == float("inf") else max(0.0, until - self._driver.clock.now())
         looked_again = False
         while True:
             due = loop.time() + (seconds or 0.0)
@@ -86,18 +88,25 @@ class _Racers:
             looked_again = not stood_still
             seconds = GRACE_SECONDS if stood_still else 0.0
 
-    async def stop(self) -> list[Finished]:
+    async def stop(self, *, decided: bool) -> list[Finished]:
         came_in = [self._finished(task) for task in list(self._tasks) if task.done()]
         cancelled: asyncio.CancelledError | None = None
         self._cancel()
+        turns = STOP_TURNS
         while self._tasks:
+            if decided and not turns:
+                self._driver.leave(self._tasks)
+                self._tasks.clear()
+                break
+            turns -= 1
             try:
-                await asyncio.wait(self._tasks)
+                await asyncio.wait(self._tasks, timeout=0 if decided else None)
             except asyncio.CancelledError as error:
                 cancelled = error
+                decided = False  # nobody is there any more to have the answer
                 self._cancel()
                 continue
-            for task in list(self._tasks):
+            for task in [each for each in self._tasks if each.done()]:
                 dropped = self._finished(task).error
                 if dropped is not None:
                     bare(dropped)  # its frames hold the task, which holds the error
@@ -150,9 +159,19 @@ def _end(scope: asyncio.Timeout) -> None:
         scope.reschedule(0.0)
 
 
+_left: Final[dict[asyncio.Task[Reply], AioDriver]] = {}
+"""Attempts that lost their race and still clean up, by whose they are. A loop itself holds tasks weakly."""
+
+
+def _gone(task: asyncio.Task[Reply]) -> None:
+    del _left[task]
+    if not task.cancelled() and (error := task.exception()) is not None:
+        bare(error)  # as in `stop`
+
+
 @final
 class AioDriver:
-    """Runs the orchestrator in the current task of an asyncio loop. Stateless but for its clock; shared by all tasks."""
+    """Runs the orchestrator in the current task of an asyncio loop. Shared by all tasks; keeps nothing but its clock."""
 
     __slots__ = ("clock",)
 
@@ -187,7 +206,21 @@ class AioDriver:
             timer.cancel()
 
     def racers(self, most: int) -> _Racers:  # noqa: ARG002 - tasks are many
-        return _Racers(self.clock)
+        return _Racers(self)
+
+    def leave(self, tasks: Iterable[asyncio.Task[Reply]]) -> None:
+        """Keeps `tasks`, which were cancelled, until they have ended."""
+        for task in tasks:
+            _left[task] = self
+            task.add_done_callback(_gone)
+
+    async def settled(self) -> None:
+        """Waits until all that was left here by calls of the running loop has ended. A loop that ends cancels and awaits it."""
+        loop = asyncio.get_running_loop()
+        while own := [
+            task for task, driver in list(_left.items()) if driver is self and task.get_loop() is loop
+        ]:
+            await asyncio.wait(own)
 
     def place(self) -> _Place:
         return _Place(self.clock)

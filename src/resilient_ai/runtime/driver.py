@@ -52,8 +52,11 @@ class Racers(Protocol):
         """The next that comes in, of several at once the one sent first; None if none has at the instant `until`, which may be infinite."""
         ...
 
-    async def stop(self) -> list[Finished]:
+    async def stop(self, *, decided: bool) -> list[Finished]:
         """Ends those still under way, waits for their end, and drops what they answer. Idempotent.
+
+        Args:
+            decided: An answer is there, which must not wait: those that do not end at once are left to the driver.
 
         Returns:
             Those that had come in by themselves and were not asked for.

@@ -290,7 +290,8 @@ async def _race(
 ) -> tuple[Ended, float]:
     """How the request ended that decides a race, and when; the call has been told of the others.
 
-    The first answer decides, or the last failure. Nothing of a race is under way any more when it has been decided, or is left.
+    The first answer decides, or the last failure. What is under way then is ended; an answer does not wait until what lost has cleaned up,
+    everything else does.
     """
     clock = driver.clock
     racers = driver.racers(first.most)
@@ -308,6 +309,7 @@ async def _race(
     if racers is None or not start(first.ask):
         return await _attempt(first.ask, driver, judge, check, None), clock.now()
     at = first.at
+    decided = False
     try:
         while True:
             finished = await racers.next(at)
@@ -322,11 +324,12 @@ async def _race(
             ended = _judged(finished, scopes[step.n], judge, check)
             del finished  # its error may hold this frame
             under_way.remove(step)
-            if ended.error is None or not under_way:
+            decided = ended.error is None
+            if decided or not under_way:
                 break
             call.beaten(step, ended, now)
     finally:
-        came_in = {late.step.n: late for late in await racers.stop()}
+        came_in = {late.step.n: late for late in await racers.stop(decided=decided)}
     for loser in under_way:
         late, scope = came_in.get(loser.n), scopes[loser.n]
         known = late is not None and (late.error is None or isinstance(late.error, Exception))

@@ -18,6 +18,7 @@ from resilient_ai import Hedge, Limits, Reply, Request, ResilientModel, Retry, R
 from resilient_ai.core import events
 from resilient_ai.core.model import Scope, Traits
 from resilient_ai.models import FunctionModel
+from resilient_ai.runtime import aio
 from resilient_ai.runtime.threads import Threads
 from resilient_ai.testing import Captured, ManualClock, ScriptedModel, SteadyRandom, error, ok, stall
 
@@ -191,32 +192,109 @@ def test_what_is_no_failure_ends_the_race_and_passes_through(colour: str) -> Non
     assert model.ended == (["Leaving"] if colour == "blocking" else ["Leaving", "CancelledError"])
 
 
-def test_a_loser_that_is_slow_to_clean_up_is_waited_for() -> None:
-    clock = ManualClock()
-    cleaned: list[float] = []
+class SlowToLeave:
+    """An asynchronous function whose first call never answers and takes a second of `clock` to clean up, and whose others answer at once."""
 
-    async def function(text: str) -> str:
-        if cleaned or len(asked) > 1:
+    def __init__(self, clock: ManualClock, raises: Exception | None = None) -> None:
+        self.clock = clock
+        self.raises = raises
+        self.asked = 0
+        self.left: list[float] = []
+
+    async def __call__(self, text: str) -> str:
+        self.asked += 1
+        if self.asked > 1:
             return "quick"
         try:
-            await clock.asleep(100)
+            await self.clock.asleep(100)
         finally:
-            await clock.asleep(1)
-            cleaned.append(clock.now())
+            try:
+                await self.clock.asleep(1)
+            finally:
+                self.left.append(self.clock.now())
+            if self.raises is not None:
+                raise self.raises
         return "never"
 
-    asked: list[str] = []
+    def chain(self, captured: Captured | None = None, **policies: Any) -> ResilientModel:
+        observers = () if captured is None else [captured]
+        model = FunctionModel(self.__call__, replayable=True)
+        return ResilientModel(
+            [model], hedge=Hedge(after=2), clock=self.clock, observers=observers, **policies
+        )
 
-    async def counted(text: str) -> str:
-        asked.append(text)
-        return await function(text)
 
-    chain = ResilientModel([FunctionModel(counted, replayable=True)], hedge=Hedge(after=2), clock=clock)
-    reply = clock.run(chain.agenerate("q"))
-    assert reply.text == "quick"
-    assert cleaned == [3.0]
-    assert reply.outcome is not None
-    assert reply.outcome.attempts[-1].seconds == 0.0
+@pytest.mark.parametrize("raises", [None, ValueError("while it cleaned up")])
+def test_an_answer_does_not_wait_for_the_loser_to_clean_up_and_closing_does(
+    raises: Exception | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock, captured = ManualClock(), Captured()
+    slow = SlowToLeave(clock, raises)
+    chain = slow.chain(captured, limits=Limits(concurrency=1))
+
+    async def main() -> None:
+        async with chain:
+            reply = await chain.agenerate("q")
+            assert (reply.text, clock.now(), slow.left) == ("quick", 2.0, [])
+            assert reply.outcome is not None
+            assert [(end.verdict, end.seconds) for end in reply.outcome.attempts] == [
+                ("hedged", 2.0),
+                ("answered", 0.0),
+            ]
+            nothing_is_left(chain, captured)
+            assert (await chain.agenerate("q")).text == "quick"
+            gc.collect()  # nobody but the library holds the loser now
+        assert slow.left == [3.0]
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    clock.run(main())
+    gc.collect()
+    assert caplog.records == []
+
+
+def test_closing_a_chain_waits_for_nobody_of_another_chain() -> None:
+    clock = ManualClock()
+    slow = SlowToLeave(clock)
+    chain, other = slow.chain(), ResilientModel([ScriptedModel([ok()])], clock=clock)
+
+    async def main() -> None:
+        await chain.agenerate("q")
+        await other.aclose()
+        assert (clock.now(), slow.left) == (2.0, [])
+        await chain.aclose()
+        assert slow.left == [3.0]
+        await chain.aclose()
+
+    clock.run(main())
+
+
+def test_a_loop_that_ends_ends_what_still_cleans_up(caplog: pytest.LogCaptureFixture) -> None:
+    clock = ManualClock()
+    slow = SlowToLeave(clock)
+
+    async def main() -> str:
+        return (await slow.chain().agenerate("q")).text
+
+    assert clock.run(main()) == "quick"
+    assert slow.left == [2.0]
+    gc.collect()
+    assert caplog.records == []
+    assert not aio._left
+
+
+def test_a_call_that_is_cancelled_waits_for_its_requests_to_clean_up() -> None:
+    clock = ManualClock()
+    slow = SlowToLeave(clock)
+
+    async def main() -> None:
+        call = asyncio.create_task(slow.chain().agenerate("q"))
+        await clock.asleep(1)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        assert slow.left == [2.0]
+
+    clock.run(main())
 
 
 @pytest.mark.parametrize(
