@@ -6,15 +6,18 @@ import asyncio
 import gc
 import os
 import socket
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
 
 from resilient_ai import CallError, ConfigError, ModelError, ResilientModel, Retry
 from resilient_ai.models import OpenAIModel, canned
+from resilient_ai.models.http import connect
 from resilient_ai.testing import FaultServer, RealCallBlocked, block_real_calls
 
 
@@ -97,6 +100,57 @@ def test_one_model_serves_two_loops_and_a_thread(server: FaultServer) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+@pytest.mark.parametrize("dropped", ["in the loop", "after it"])
+def test_connections_left_open_end_with_their_loop(server: FaultServer, dropped: str) -> None:
+    kept: list[ResilientModel] = []
+
+    async def main() -> None:
+        model = chain(server.url(session=f"left-open-{len(dropped)}"))
+        await model.agenerate("q")
+        stream = model.astream("q")
+        await anext(stream)
+        if dropped == "after it":
+            kept.append(model)
+
+    asyncio.run(main())
+    kept.clear()
+    gc.collect()  # a socket that was left to it would be a ResourceWarning
+
+
+def test_a_model_is_made_with_all_that_its_first_call_loads(server: FaultServer) -> None:
+    code = f"""
+import asyncio, sys
+from resilient_ai import ResilientModel
+from resilient_ai.models import OpenAIModel
+
+model = ResilientModel([OpenAIModel("m", base_url={server.url(session="loaded")!r}, api_key="sk-a")])
+ready = set(sys.modules)
+
+async def main():
+    await model.agenerate("q")
+    await model.aclose()
+
+asyncio.run(main())
+model.generate("q")
+print(*sorted({{name.partition(".")[0] for name in set(sys.modules) - ready}}))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"httpcore", "httpcore2", "anyio", "h11", "h2", "ssl", "urllib", "pydantic"} & set(
+        done.stdout.split()
+    )
+
+
+@pytest.mark.parametrize("file", ["missing.pem", "empty.pem"])
+def test_certificates_that_cannot_be_read_are_refused_at_construction(
+    file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "empty.pem").touch()
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / file))
+    monkeypatch.setattr(connect, "_context", None)
+    with pytest.raises(ConfigError, match="SSL_CERT_FILE"):
+        OpenAIModel("gpt-x", api_key="sk-a")
+
+
 def test_a_forked_child_opens_connections_of_its_own(server: FaultServer) -> None:
     model = chain(server.url(session="fork"))
     model.generate("q")

@@ -8,7 +8,8 @@ work this library must not do: a redirect would carry the prompt to another orig
 Seam: method, path, headers, body and a `Scope` in; status, headers and byte chunks out.
 """
 
+from resilient_ai.models.http.connect import prepare
 from resilient_ai.models.http.quotations import without_wire_bytes
 from resilient_ai.models.http.transport import Exchange, Response, Transport
 
-__all__ = ["Exchange", "Response", "Transport", "without_wire_bytes"]
+__all__ = ["Exchange", "Response", "Transport", "prepare", "without_wire_bytes"]

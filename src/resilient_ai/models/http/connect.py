@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from functools import cache
+from importlib import import_module
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
@@ -35,8 +37,29 @@ def engine() -> ModuleType:
     return httpcore2
 
 
+def prepare(scheme: str) -> None:
+    """Loads what the first request to a server of `scheme` needs.
+
+    When a model is made, and not when it is asked: the imports take up to half a second in which an event loop stands still, and the
+    first call to a fallback is made in the middle of an outage.
+
+    Raises:
+        ConfigError: The certificates the environment names cannot be read.
+    """
+    engine()
+    import_module("urllib.request")
+    with suppress(ImportError):
+        import_module("anyio._backends._asyncio")  # the engine's locks load it when they are first held
+    if scheme == "https":
+        ssl_context()
+
+
 def ssl_context() -> ssl.SSLContext:
-    """The process's TLS context: certifi's roots, or those named by SSL_CERT_FILE or SSL_CERT_DIR. Made once: it takes 20 ms."""
+    """The process's TLS context: certifi's roots, or those named by SSL_CERT_FILE or SSL_CERT_DIR. Made once: it takes 20 ms.
+
+    Raises:
+        ConfigError: They cannot be read.
+    """
     global _context  # noqa: PLW0603 - a lazily built constant
     if _context is None:
         import ssl
@@ -47,7 +70,13 @@ def ssl_context() -> ssl.SSLContext:
         folder = os.environ.get("SSL_CERT_DIR")
         if file is None and folder is None:
             file = certifi.where()
-        context = ssl.create_default_context(cafile=file, capath=folder)
+        try:
+            context = ssl.create_default_context(cafile=file, capath=folder)
+        except OSError as error:
+            raise ConfigError(
+                f"The certificates that servers are checked by cannot be read ({type(error).__name__}: {error.strerror}). "
+                "Set SSL_CERT_FILE to a file of them in PEM form, or unset it to use those of the package certifi."
+            ) from error
         context.set_alpn_protocols(["http/1.1"])
         _context = context
     return _context

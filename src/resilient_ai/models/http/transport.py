@@ -7,7 +7,8 @@ import os
 import re
 import threading
 import weakref
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, cast, final
 from urllib.parse import urlsplit
 
@@ -15,7 +16,7 @@ from resilient_ai.core.deadline import AttemptTimeout
 from resilient_ai.errors import ConfigError
 from resilient_ai.models.http.aio_net import AioBackend
 from resilient_ai.models.http.blocking_net import ClampedBackend
-from resilient_ai.models.http.connect import engine, make_pool
+from resilient_ai.models.http.connect import engine, make_pool, prepare
 from resilient_ai.models.http.decoding import Inflater, Nested, inflater
 from resilient_ai.models.http.scoped import CURRENT, UNTIL
 from resilient_ai.models.wire import Malformed
@@ -187,7 +188,8 @@ class Transport:
             the attempt has left, but, without our sockets below it, a blocking call is not bounded as a whole.
 
     Raises:
-        ConfigError: `base_url` is not an http(s) address without credentials and query, or a header cannot be sent.
+        ConfigError: `base_url` is not an http(s) address without credentials and query, a header cannot be sent, or the certificates
+            the environment names cannot be read.
     """
 
     def __init__(
@@ -213,6 +215,8 @@ class Transport:
         self._uds = uds
         self._client = http_client
         _check_headers(headers)
+        if http_client is None:
+            prepare(parts.scheme)
         host = parts.netloc.encode("ascii")
         plain = {"host": None, "accept-encoding": b"identity", "content-type": b"application/json"}
         self._headers: list[tuple[bytes, bytes]] = [(b"host", host)]
@@ -227,6 +231,9 @@ class Transport:
         self._blocking_backend = ClampedBackend()
         self._pool: object | None = None
         self._pools: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, object] = (
+            weakref.WeakKeyDictionary()
+        )
+        self._ends: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncGenerator[None]] = (
             weakref.WeakKeyDictionary()
         )
 
@@ -283,7 +290,7 @@ class Transport:
         return Response(opened.status, opened.headers, whole)
 
     def close(self) -> None:
-        """Closes idle blocking connections. Asynchronous ones are closed by `aclose` in their loop. Idempotent."""
+        """Closes idle blocking connections. Asynchronous ones are closed by `aclose` in their loop, or end with it. Idempotent."""
         with self._lock:
             pool, self._pool = self._pool, None
         if pool is not None:
@@ -291,13 +298,15 @@ class Transport:
 
     async def aclose(self) -> None:
         """Closes the connections of the running loop, and the blocking ones. Idempotent."""
-        pool = self._pools.pop(asyncio.get_running_loop(), None)
-        if pool is not None:
-            await cast("Any", pool).aclose()
+        loop = asyncio.get_running_loop()
+        self._pools.pop(loop, None)
+        end = self._ends.pop(loop, None)
+        if end is not None:
+            await end.aclose()
         self.close()
 
     def __del__(self) -> None:
-        # A model that is dropped takes its idle blocking connections with it; asynchronous ones end with their loop.
+        # A model that is dropped takes its idle blocking connections with it; asynchronous ones are closed in their loop.
         if getattr(self, "_pool", None) is not None and self._pid == os.getpid():
             self.close()
 
@@ -385,9 +394,10 @@ class Transport:
         loop = asyncio.get_running_loop()
         pool = self._pools.get(loop)
         if pool is None:
-            # Idle connections hold their loop, so the weak table alone would keep both for ever.
+            # Idle connections hold their loop, so the weak tables alone would keep both for ever.
             for known in [known for known in list(self._pools) if known.is_closed()]:
                 self._pools.pop(known, None)
+                self._ends.pop(known, None)
             pool = self._pools[loop] = make_pool(
                 asynchronous=True,
                 scheme=self._scheme,
@@ -395,6 +405,9 @@ class Transport:
                 uds=self._uds,
                 backend=AioBackend(self._lookups),
             )
+            self._ends[loop] = end = _closed_with_the_loop(pool)
+            with suppress(StopIteration):
+                cast("Any", anext(end)).send(None)  # begins it, which waits for nothing
         return pool
 
     def _notice_fork(self) -> None:
@@ -405,7 +418,22 @@ class Transport:
             self._blocking_backend.let_go()
             self._pool = None
             self._pools = weakref.WeakKeyDictionary()
+            self._ends = weakref.WeakKeyDictionary()
             self._pid = os.getpid()
+
+
+async def _closed_with_the_loop(pool: Any) -> AsyncGenerator[None]:
+    """Closes a pool in its loop: when it is closed itself, when it is dropped, or when the loop shuts its generators down.
+
+    `asyncio.run` does the last before it closes the loop, and so does everything built on it. Connections that were left open would
+    be found by the garbage collector, with a `ResourceWarning` each, and whoever makes warnings errors would fail.
+    """
+    pid = os.getpid()
+    try:
+        yield
+    finally:
+        if os.getpid() == pid:  # a forked child has a loop that shares its selector with the parent's
+            await pool.aclose()
 
 
 def _check_headers(headers: Mapping[str, str]) -> None:

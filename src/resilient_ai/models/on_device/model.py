@@ -16,6 +16,7 @@ from resilient_ai.core.identifiers import place
 from resilient_ai.core.model import Scope, Traits
 from resilient_ai.errors import ConfigError, InvalidRequest, ModelError
 from resilient_ai.messages import Foreign, Image, Reply, Request
+from resilient_ai.models.http import prepare
 from resilient_ai.models.on_device.control import ControlGuard
 from resilient_ai.models.on_device.cores import default_threads
 from resilient_ai.models.on_device.gguf import GGUFFile, inspect
@@ -108,6 +109,7 @@ class OnDeviceModel:
         _in_range("idle_seconds", idle_seconds, 1, None)
         _in_range("context_tokens", context_tokens, 1, None)
         file = inspect(path, sha256=sha256)
+        prepare("http")
         self._name = name or file.path.stem
         self._max_tokens = max_tokens
         self._guard = ControlGuard(file.control_tokens)
