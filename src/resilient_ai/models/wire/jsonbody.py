@@ -13,7 +13,7 @@ from typing import Final, TypeAlias, cast
 from pydantic_core import from_json, to_json
 
 from resilient_ai.messages import JSON
-from resilient_ai.models.wire import Malformed, Truncated
+from resilient_ai.models.wire import Malformed, Truncated, Unportable
 
 MAX_BODY_BYTES: Final = 32 * 1024 * 1024
 """The largest JSON text decoded. Above it stand only embedded media, which no format here carries in an answer of text."""
@@ -90,6 +90,27 @@ def encode(value: object) -> bytes:
         return to_json(value, fallback=_as_dict)
     except ValueError:
         return _encode_slowly(value)
+
+
+def encode_body(body: JSONObject) -> bytes:
+    """A request's body, as `encode` writes it.
+
+    Raises:
+        Unportable: One of its fields holds something that JSON has no form for; the text names the field.
+    """
+    try:
+        return encode(body)
+    except Malformed as error:
+        field = next((name for name, value in body.items() if not _encodes(value)), "body")
+        raise Unportable(field, "it holds a value that JSON has no form for") from error
+
+
+def _encodes(value: object) -> bool:
+    try:
+        encode(value)
+    except Malformed:
+        return False
+    return True
 
 
 def _encode_slowly(value: object) -> bytes:

@@ -24,8 +24,8 @@ from openai.types.responses.response_input_item_param import ResponseInputItemPa
 from openai.types.responses.tool_param import ToolParam
 
 from parameter_decisions import BESIDE, BODIES, CARRIED, CONVERSATIONS, DROPPED, REFUSED, SECRET, Decisions
-from resilient_ai.messages import JSON, Foreign, Request
-from resilient_ai.models.wire import Codec
+from resilient_ai.messages import JSON, Foreign, Message, Request, Text
+from resilient_ai.models.wire import Codec, Unportable
 from resilient_ai.models.wire.anthropic import Anthropic
 from resilient_ai.models.wire.gemini import Gemini
 from resilient_ai.models.wire.ollama import Ollama
@@ -220,6 +220,15 @@ def test_a_kind_without_a_counterpart_keeps_the_request_where_it_is_and_is_named
 def test_the_kinds_that_move_are_kinds_of_the_clients() -> None:
     for place, union in KINDS.items():
         assert MOVES[place] <= kinds_of(union), place
+
+
+@pytest.mark.parametrize("target", CODECS, ids=lambda codec: codec.format)
+def test_a_value_that_json_has_no_form_for_is_told_by_the_name_of_its_field(target: Codec) -> None:
+    unwritable: Any = {"logit_bias": object()}
+    hello = (Message("user", (Text("Hello"),)),)
+    request = Request(hello, extra=unwritable, extra_format=target.format, seed=7)
+    with pytest.raises(Unportable, match=r"^(logit_bias|options|inferenceConfig|generationConfig): "):
+        target.encode_request(request, model="m", stream=False)
 
 
 # --- private state --------------------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from resilient_ai.messages import (
     ToolCall,
     ToolResult,
 )
-from resilient_ai.models.wire import Encoded, Malformed, Unportable
+from resilient_ai.models.wire import Encoded, Unportable
 from resilient_ai.models.wire.anthropic.names import (
     CALL_STATE_FIELDS,
     FORMAT,
@@ -38,7 +38,7 @@ from resilient_ai.models.wire.anthropic.schema import closed_schema
 from resilient_ai.models.wire.arguments import object_of
 from resilient_ai.models.wire.call_ids import CallIds
 from resilient_ai.models.wire.hints import CACHE_CONTROL, CACHE_HINTS, lost
-from resilient_ai.models.wire.jsonbody import encode
+from resilient_ai.models.wire.jsonbody import encode_body
 
 _Fields = dict[str, JSON]
 _Hints = Mapping[str, JSON]
@@ -77,10 +77,7 @@ def encode_request(request: Request, *, model: str, stream: bool, default_max_to
             body[name] = value
     if stream:
         body["stream"] = True
-    try:
-        return Encoded(encode(body), tuple(dict.fromkeys(dropped)))
-    except Malformed as error:
-        raise Unportable("body", "it holds a value that JSON has no form for") from error
+    return Encoded(encode_body(body), tuple(dict.fromkeys(dropped)))
 
 
 def _write_tools(

@@ -22,12 +22,12 @@ from resilient_ai.messages import (
     ToolCall,
     ToolResult,
 )
-from resilient_ai.models.wire import Encoded, Malformed, Unportable
+from resilient_ai.models.wire import Encoded, Unportable
 from resilient_ai.models.wire.arguments import object_of
 from resilient_ai.models.wire.bedrock.names import FORMAT, READABLE, REDACTED, SIGNATURE
 from resilient_ai.models.wire.call_ids import CallIds
 from resilient_ai.models.wire.hints import lost
-from resilient_ai.models.wire.jsonbody import JSONObject, encode
+from resilient_ai.models.wire.jsonbody import JSONObject, encode, encode_body
 
 _FORMATS: Final = frozenset(("png", "jpeg", "gif", "webp"))
 _SCHEMA_NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
@@ -65,10 +65,7 @@ def encode_request(request: Request) -> Encoded:
         dropped += lost(request.extra)
     else:
         _add_extra(request.extra, body)
-    try:
-        return Encoded(encode(body), tuple(dict.fromkeys(dropped)))
-    except Malformed as error:
-        raise Unportable("body", "it holds a value that JSON has no form for") from error
+    return Encoded(encode_body(body), tuple(dict.fromkeys(dropped)))
 
 
 def _add_extra(extra: Mapping[str, JSON], body: JSONObject) -> None:

@@ -17,12 +17,12 @@ from resilient_ai.messages import (
     ToolCall,
     ToolResult,
 )
-from resilient_ai.models.wire import Encoded, Malformed, Unportable
+from resilient_ai.models.wire import Encoded, Unportable
 from resilient_ai.models.wire.cohere.names import FORMAT, THINKING, TOOL_PLAN
 from resilient_ai.models.wire.cohere.reply import written_call
 from resilient_ai.models.wire.hints import lost
 from resilient_ai.models.wire.images import url_of_image
-from resilient_ai.models.wire.jsonbody import JSONObject, encode
+from resilient_ai.models.wire.jsonbody import JSONObject, encode_body
 
 _HIGHEST_P: Final = 0.99
 """Source: https://docs.cohere.com/reference/chat, `p`."""
@@ -44,10 +44,7 @@ def encode_request(request: Request, *, model: str, stream: bool) -> Encoded:
         dropped += lost(request.extra)
     else:
         _add_extra(request.extra, body)
-    try:
-        return Encoded(encode(body), tuple(dict.fromkeys(dropped)))
-    except Malformed as error:
-        raise Unportable("body", "it holds a value that JSON has no form for") from error
+    return Encoded(encode_body(body), tuple(dict.fromkeys(dropped)))
 
 
 def _add_extra(extra: Mapping[str, JSON], body: JSONObject) -> None:

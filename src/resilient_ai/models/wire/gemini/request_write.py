@@ -24,7 +24,7 @@ from resilient_ai.messages import (
     ToolCall,
     ToolResult,
 )
-from resilient_ai.models.wire import Encoded, Malformed, Unportable
+from resilient_ai.models.wire import Encoded, Unportable
 from resilient_ai.models.wire.arguments import INVALID_JSON, object_of
 from resilient_ai.models.wire.gemini.names import (
     CALL_ID,
@@ -47,7 +47,7 @@ from resilient_ai.models.wire.gemini.parts import (
 from resilient_ai.models.wire.gemini.schema import known_schema
 from resilient_ai.models.wire.gemini.spelling import camel
 from resilient_ai.models.wire.hints import lost
-from resilient_ai.models.wire.jsonbody import encode
+from resilient_ai.models.wire.jsonbody import encode_body
 
 _TOP_LEVEL: Final = frozenset(
     (
@@ -93,10 +93,7 @@ def encode_request(request: Request, *, model: str) -> Encoded:
     if config:
         told = body.get("generationConfig")
         body["generationConfig"] = {**(told if isinstance(told, Mapping) else {}), **config}
-    try:
-        return Encoded(encode(body), tuple(dict.fromkeys(dropped)))
-    except Malformed as error:
-        raise Unportable("body", "it holds a value that JSON has no form for") from error
+    return Encoded(encode_body(body), tuple(dict.fromkeys(dropped)))
 
 
 def _write_tools(request: Request, body: Fields, options: Mapping[str, JSON], model: str) -> list[str]:

@@ -17,9 +17,9 @@ from resilient_ai.messages import (
     ToolCall,
     ToolResult,
 )
-from resilient_ai.models.wire import Encoded, Malformed, Unportable
+from resilient_ai.models.wire import Encoded, Unportable
 from resilient_ai.models.wire.hints import lost
-from resilient_ai.models.wire.jsonbody import JSONObject, encode
+from resilient_ai.models.wire.jsonbody import JSONObject, encode_body
 from resilient_ai.models.wire.ollama.names import FORMAT, THINKING
 from resilient_ai.models.wire.ollama.reply import written_call
 
@@ -66,10 +66,7 @@ def encode_request(
         _add_extra(request.extra, body, options)
     if options:
         body["options"] = options
-    try:
-        return Encoded(encode(body), tuple(dict.fromkeys(dropped)))
-    except Malformed as error:
-        raise Unportable("body", "it holds a value that JSON has no form for") from error
+    return Encoded(encode_body(body), tuple(dict.fromkeys(dropped)))
 
 
 def _options(request: Request, num_ctx: int | None) -> JSONObject:

@@ -169,6 +169,8 @@ def _content(content: JSON, where: str) -> Iterator[Part]:
         if content is not None:
             yield Text(content)
         return
+    if not isinstance(content, (list, tuple)):
+        raise Malformed(f"{where}.content is neither text nor a list of parts")
     for index, part in enumerate(items(content, f"{where}.content")):
         yield _part(part, f"{where}.content[{index}]")
 

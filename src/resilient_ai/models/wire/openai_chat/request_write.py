@@ -17,10 +17,10 @@ from resilient_ai.messages import (
     ToolCall,
     ToolResult,
 )
-from resilient_ai.models.wire import Encoded, Malformed, Unportable
+from resilient_ai.models.wire import Encoded, Unportable
 from resilient_ai.models.wire.hints import lost
 from resilient_ai.models.wire.images import url_of_image
-from resilient_ai.models.wire.jsonbody import encode
+from resilient_ai.models.wire.jsonbody import encode_body
 from resilient_ai.models.wire.openai_chat.names import (
     CALL_STATE_FIELDS,
     FORMAT,
@@ -51,10 +51,7 @@ def encode_request(
         merged = {**(options if isinstance(options, Mapping) else {}), **own}
         if merged:
             body["stream_options"] = merged
-    try:
-        return Encoded(encode(body), dropped)
-    except Malformed as error:
-        raise Unportable("body", "it holds a value that JSON has no form for") from error
+    return Encoded(encode_body(body), dropped)
 
 
 def _write_parameters(request: Request, body: _Fields, max_tokens_field: str) -> None:

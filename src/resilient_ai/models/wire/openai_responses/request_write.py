@@ -17,10 +17,10 @@ from resilient_ai.messages import (
     ToolCall,
     ToolResult,
 )
-from resilient_ai.models.wire import Encoded, Malformed, Unportable
+from resilient_ai.models.wire import Encoded, Unportable
 from resilient_ai.models.wire.hints import lost
 from resilient_ai.models.wire.images import url_of_image
-from resilient_ai.models.wire.jsonbody import encode
+from resilient_ai.models.wire.jsonbody import encode_body
 from resilient_ai.models.wire.openai_responses.names import CALL_STATE_FIELDS, FORMAT, REASONING_ITEM
 from resilient_ai.models.wire.strict_schema import strictly
 
@@ -49,10 +49,7 @@ def encode_request(request: Request, *, model: str, stream: bool) -> Encoded:
         body["stream"] = True
     else:
         body.pop("stream_options", None)
-    try:
-        return Encoded(encode(body), tuple(dict.fromkeys(dropped)))
-    except Malformed as error:
-        raise Unportable("body", "it holds a value that JSON has no form for") from error
+    return Encoded(encode_body(body), tuple(dict.fromkeys(dropped)))
 
 
 def _instructions(message: Message) -> str | None:

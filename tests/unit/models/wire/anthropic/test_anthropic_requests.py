@@ -381,5 +381,5 @@ def test_what_cannot_be_written_names_its_field() -> None:
     picture = Message("assistant", (Image(data="AA", media_type="image/png"),))
     with pytest.raises(Unportable, match=r"messages\[0\]"):
         written(Request((picture,)))
-    with pytest.raises(Unportable, match="body"):
+    with pytest.raises(Unportable, match="metadata"):
         written(Request((USER,), extra={"metadata": object()}))  # type: ignore[dict-item]  # what a caller may do
