@@ -62,6 +62,12 @@ class Expectation:
         self.schema: OutputSchema | None = None
         if output_type is None:
             return
+        if isinstance(output_type, str | Mapping):
+            raise ConfigError(
+                f"output_type is of type {type(cast('object', output_type)).__name__}; give a type: a pydantic model, a dataclass, a TypedDict "
+                "or a Literal.",
+                key="output_type",
+            )
         from pydantic import TypeAdapter
         from pydantic.errors import PydanticUserError
 
@@ -75,7 +81,7 @@ class Expectation:
                 else "use a pydantic model, a dataclass, a TypedDict or a Literal"
             )
             raise ConfigError(
-                f"output_type {self._name} has no JSON schema; {mend}.", key="output_type"
+                f"output_type {_shown(output_type)} has no JSON schema; {mend}.", key="output_type"
             ) from error
         self.schema = OutputSchema(self._name, _as_object(schema))
 
@@ -140,12 +146,14 @@ class Expectation:
             return self._from_json(text)
         except ValidationError as error:
             faults = error.errors(include_url=False, include_context=False, include_input=False)
+            known = _names(self.schema)
             shown = [
-                f"at {_place(fault['loc'])}: {_meaning(fault['type'])}" for fault in faults[:MAX_PROBLEMS]
+                f"at {_place(fault['loc'], known)}: {_meaning(fault['type'])}"
+                for fault in faults[:MAX_PROBLEMS]
             ]
             more = f" and {len(faults) - MAX_PROBLEMS} more" if len(faults) > MAX_PROBLEMS else ""
-            problem = f"It does not fit the schema {self._name}: {'; '.join(shown)}{more}."
-            raise self._invalid(reply, problem, f"faults against the schema: {len(faults)}") from None
+            told = f"{'; '.join(shown)}{more}"
+            raise self._invalid(reply, f"It does not fit the schema {self._name}: {told}.", told) from None
         except RecursionError:
             raise self._invalid(reply, "It is nested too deeply.", "nested too deeply") from None
         except Exception as fault:
@@ -228,9 +236,32 @@ def _type_name(output_type: object) -> str:
     return re.sub(r"[^a-zA-Z0-9_-]", "_", str(name)) if name else "output"
 
 
-def _place(location: Sequence[object]) -> str:
-    """Where in the answer a fault is; keys the model invented are not repeated."""
-    return ".".join(str(part) for part in location) or "the top"
+def _shown(output_type: object) -> str:
+    """The type's own name, or what it is where it has none."""
+    return getattr(output_type, "__name__", None) or f"of type {type(output_type).__name__}"
+
+
+def _names(schema: OutputSchema | None) -> frozenset[str]:
+    """The names of fields in a schema."""
+    found: set[str] = set()
+    todo: list[object] = [] if schema is None else [schema.schema]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, Mapping):
+            fields = cast("Mapping[str, object]", node)
+            properties = fields.get("properties")
+            if isinstance(properties, Mapping):
+                found.update(cast("Mapping[str, object]", properties))
+            todo += fields.values()
+        elif isinstance(node, list):
+            todo += cast("list[object]", node)
+    return frozenset(found)
+
+
+def _place(location: Sequence[object], known: frozenset[str]) -> str:
+    """Where in the answer a fault is. What is no name of the schema stands as `*`: the model wrote it."""
+    parts = [str(part) if isinstance(part, int) or part in known else "*" for part in location]
+    return ".".join(parts) or "the top"
 
 
 def _meaning(kind: str) -> str:

@@ -20,7 +20,7 @@ ADVICE: Final[dict[FailureKind, str]] = {
     FailureKind.CONTENT_FILTERED: 'Change the input, or let another model decide: `on={"content_filtered": "next"}`.',
     FailureKind.BAD_REQUEST: "Mend the request; every model would be asked the same wrong thing.",
     FailureKind.INVALID_OUTPUT: "Loosen the schema, raise the output limit, or put a stronger model behind this one.",
-    FailureKind.STREAM_INTERRUPTED: "Choose what follows a cut stream with `on_interrupt`.",
+    FailureKind.STREAM_INTERRUPTED: "In a `ResilientModel`, choose what follows a cut stream with `on_interrupt`; to a wrapped client it is always an error.",
     FailureKind.LOCAL: "Mend this process: its pool, its memory, its configuration or its code.",
     FailureKind.CANCELLED: "Nothing to mend: the caller ended the call.",
     FailureKind.UNKNOWN: "Teach the classifier with the `classify=` hook if this recurs.",

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from resilient_ai.messages import Outcome, Reply, Skip
 
 _SKIP_WORDS = {
-    "circuit_open": "its breaker is open",
     "rate_limited": "its provider asked for a pause",
     "no_time": "no time was left for it",
     "data_class": "it is not cleared for the request's data class",
@@ -76,7 +75,7 @@ def exception_for(
     if partial is not None and last is not None and not last.whole:
         interrupted = StreamInterrupted(
             f"{last.hop.label}: the stream broke after content was delivered ({_why(last)}); "
-            "`partial` holds what came. Set on_interrupt to 'restart' or 'continue' to have another model go on.",
+            "`partial` holds what came. In a ResilientModel, on_interrupt='restart' or 'continue' lets another model go on.",
             partial=partial,
             kind=FailureKind.STREAM_INTERRUPTED,
             retry_after=last.verdict.retry_after,
@@ -144,7 +143,7 @@ def _deadline(
     plan: Plan, endings: Sequence[Ending], skips: tuple[Skip, ...], around: BaseException | None = None
 ) -> DeadlineExceeded:
     error = DeadlineExceeded(
-        f"chain {plan.name!r}: no answer before the deadline; {_story(endings, skips)}. "
+        f"chain {plan.name!r}: no answer before the deadline; {_story(plan, endings, skips)}. "
         "Lengthen deadline, shorten timeouts, or end the chain with a faster model.",
         retry_after=_soonest(endings, skips),
     )
@@ -156,7 +155,7 @@ def _deadline(
 def _never_asked(plan: Plan, skips: tuple[Skip, ...]) -> CallError:
     reasons = {skip.reason for skip in skips}
     soonest = _soonest((), skips)
-    story = _story((), skips)
+    story = _story(plan, (), skips)
     if reasons & {"circuit_open"}:
         wait = "" if soonest is None else f" Try again in {soonest:.3g} s."
         return CircuitOpen(f"chain {plan.name!r}: nothing was sent; {story}.{wait}", retry_after=soonest)
@@ -198,18 +197,18 @@ def _exhausted(
         label = f"{skip.provider}:{skip.model}"
         if label not in asked:
             asked.add(label)
-            members.append((places.get(label, len(places)), _skipped(label, skip)))
+            members.append((places.get(label, len(places)), _skipped(plan, label, skip)))
     members.sort(key=lambda member: member[0])
     return AllModelsFailed(
-        f"chain {plan.name!r}: every model failed; {_story(endings, skips)}",
+        f"chain {plan.name!r}: every model failed; {_story(plan, endings, skips)}",
         [error for _, error in members],
         kind=endings[0].verdict.kind,
         retry_after=_soonest(endings, skips),
     )
 
 
-def _skipped(label: str, skip: Skip) -> CallError:
-    what = f"{label} was not asked: {_SKIP_WORDS.get(skip.reason, skip.reason)}"
+def _skipped(plan: Plan, label: str, skip: Skip) -> CallError:
+    what = f"{label} was not asked: {_reason(plan, skip)}"
     if skip.reason == "circuit_open":
         return CircuitOpen(what, retry_after=skip.retry_after)
     if skip.reason == "rate_limited":
@@ -225,13 +224,21 @@ def _skipped(label: str, skip: Skip) -> CallError:
     )
 
 
-def _story(endings: Sequence[Ending], skips: tuple[Skip, ...]) -> str:
+def _story(plan: Plan, endings: Sequence[Ending], skips: tuple[Skip, ...]) -> str:
     parts = [f"{ending.hop.label} failed ({_why(ending)})" for ending in endings]
-    parts += [
-        f"{skip.provider}:{skip.model} was skipped ({_SKIP_WORDS.get(skip.reason, skip.reason)})"
-        for skip in skips
-    ]
+    parts += [f"{skip.provider}:{skip.model} was skipped ({_reason(plan, skip)})" for skip in skips]
     return "; ".join(parts) or "no model was asked"
+
+
+def _reason(plan: Plan, skip: Skip) -> str:
+    """Why a model was not asked; of an open breaker also what opened it, which may have happened long before this call."""
+    if skip.reason != "circuit_open":
+        return _SKIP_WORDS.get(skip.reason, skip.reason)
+    gates = [
+        hop.state.breaker for hop in plan.hops if (hop.provider, hop.name) == (skip.provider, skip.model)
+    ]
+    opened_by = gates[0].opened_by if gates else ""
+    return f"its breaker is open: {opened_by}" if opened_by else "its breaker is open"
 
 
 def _soonest(endings: Sequence[Ending], skips: tuple[Skip, ...]) -> float | None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import pytest
 import tenacity
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BaseModel
 
 from colours import Colour
 from resilient_ai import (
@@ -291,6 +291,7 @@ def test_a_chain_of_one_remote_model_fails_fast_when_its_breaker_is_open(colour:
         colour.ask(chain)
     assert caught.value.retry_after == pytest.approx(15)
     assert caught.value.attempts == ()
+    assert "its breaker is open: server_error" in str(caught.value)  # what opened it is not told by this call
 
 
 def _all_open(colour: Colour, **policies: Any) -> tuple[Any, ScriptedModel, ScriptedModel]:
@@ -677,3 +678,24 @@ def test_the_worst_case_that_explain_prints_is_what_a_failing_call_costs(colour:
         colour.ask(chain)
     assert chain.plan.worst_case().requests == len(caught.value.attempts) == 6
     assert "worst case: 6 requests" in chain.explain()
+
+
+class Parcel(BaseModel, extra="forbid"):
+    queue: Literal["billing", "delivery"]
+    weights: dict[str, int]
+
+
+def test_an_answer_that_does_not_fit_is_told_by_place_and_never_by_what_the_model_wrote(
+    colour: Colour,
+) -> None:
+    answer = '{"queue": "secret-1", "weights": {"secret-2": "secret-3"}, "secret-4": 1}'
+    with pytest.raises(InvalidOutput) as caught:
+        colour.ask(colour.chain(ScriptedModel([ok(answer)] * 3)), output_type=Parcel)
+    assert "at queue: literal error; at weights.*: int parsing; at *: extra forbidden" in str(caught.value)
+    assert "secret" not in f"{caught.value} {caught.value.problem}"
+
+
+@pytest.mark.parametrize("kind", ["Parcel", {"type": "object"}, {}])
+def test_an_output_type_that_is_no_type_is_refused(colour: Colour, kind: Any) -> None:
+    with pytest.raises(ConfigError, match=r"output_type is of type (str|dict); give a type"):
+        colour.ask(colour.chain(ScriptedModel([])), output_type=kind)

@@ -46,7 +46,8 @@ class Change:
 class Gate:
     """The breaker of one model. Thread safe; shared by every chain that uses the model.
 
-    `changes` collects what happened until somebody outside the lock takes it with `take_changes`.
+    `changes` collects what happened until somebody outside the lock takes it with `take_changes`. `opened_by` is what opened it last: a
+    failure kind, `slow` or `by hand`.
     """
 
     __slots__ = (
@@ -61,6 +62,7 @@ class Gate:
         "_probes",
         "_window",
         "changes",
+        "opened_by",
         "options",
         "state",
     )
@@ -80,6 +82,7 @@ class Gate:
         self._probe_serial = 0
         self._probes: dict[int, float] = {}
         self.changes: list[Change] = []
+        self.opened_by = ""
 
     def peek(self, now: float) -> float | None:
         """None if an attempt would be let through now, else seconds until it may be."""
@@ -241,6 +244,8 @@ class Gate:
             self._consecutive = 0
             self._window.clear()
             self._closed_permit = Permit(self._epoch)
+        if new in ("open", "forced-open"):
+            self.opened_by = reason
         if old != new:
             self.changes.append(Change(old, new, reason, open_for))
 
