@@ -113,7 +113,11 @@ def _base(messages: Messages) -> Request:
         raise InvalidRequest(
             f"The messages are a {type(messages).__name__}; give text, or a list of {{'role', 'content'}}."
         )
-    if not isinstance(messages, Sequence) or not messages:  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all typed
+    if messages is not None and not isinstance(messages, Sequence):  # pyright: ignore[reportUnnecessaryComparison, reportUnnecessaryIsInstance] - callers are not all typed
+        raise InvalidRequest(
+            f"The messages are of type {type(messages).__name__}; give text, or a list of {{'role', 'content'}}."
+        )
+    if not messages:
         raise InvalidRequest("There are no messages; give a question, or a list of {'role', 'content'}.")
     turns: Any = messages
     plain = [_plain(turn) for turn in turns]
@@ -152,10 +156,15 @@ def _by_codec(messages: Sequence[Message | Mapping[str, JSON]]) -> Request:
             raise InvalidRequest(
                 f"messages[{index}] has no role a model knows; the roles are {', '.join(ROLES)}."
             )
+        if message.get("content") is None and message["role"] in ("system", "developer", "user"):
+            raise InvalidRequest(f"messages[{index}] has no content; give text, or a list of parts.")
         try:
             done += OpenAIChat().decode_request({"messages": [message]}).messages
         except WireError as error:
-            raise InvalidRequest(f"messages[{index}] cannot be read: {error.what}") from error
+            what = error.what.replace("messages[0]", f"messages[{index}]")
+            raise InvalidRequest(
+                f"{what}." if what.startswith("messages[") else f"messages[{index}] cannot be read: {what}."
+            ) from error
     return Request(tuple(done))
 
 

@@ -756,6 +756,10 @@ def test_cancelling_a_call_leaves_nothing_behind(
 def test_an_object_that_is_no_client_is_refused_with_what_can_be_wrapped() -> None:
     with pytest.raises(ConfigError, match=r"builtins\.dict cannot be wrapped\. Clients of openai"):
         wrap({"not": "a client"})
+    with pytest.raises(ConfigError, match="OpenAI is a class; wrap a client made of it"):
+        wrap(openai.OpenAI)
+    with pytest.raises(ConfigError, match="Completions is a part of a client; wrap the client"):
+        wrap(openai.OpenAI(api_key="sk-test").chat.completions)
 
 
 def test_an_unwrapped_client_has_no_policy_to_ask_for() -> None:

@@ -45,3 +45,28 @@ def test_any_other_stop_is_refused(stop: Any) -> None:
 def test_what_is_no_list_of_tools_is_refused(tools: Any) -> None:
     with pytest.raises(InvalidRequest, match=r"^tools"):
         ResilientModel([ScriptedModel([])]).generate("Hello", tools=tools)
+
+
+@pytest.mark.parametrize(
+    ("turn", "said"),
+    [
+        ({"role": "user"}, r"messages\[1\] has no content; give text"),
+        ({"role": "user", "text": "Hello"}, r"messages\[1\] has no content; give text"),
+        ({"role": "system", "content": None}, r"messages\[1\] has no content; give text"),
+        ({"role": "user", "content": 5}, r"messages\[1\]\.content is neither text nor a list of parts"),
+        (
+            {"role": "user", "content": [5]},
+            r"messages\[1\].*: an entry of messages\[1\]\.content is not an object",
+        ),
+        ({"role": "usr", "content": "Hello"}, r"messages\[1\] has no role a model knows"),
+    ],
+)
+def test_a_turn_that_cannot_be_taken_is_named_by_its_place(turn: Any, said: str) -> None:
+    with pytest.raises(InvalidRequest, match=said):
+        ResilientModel([ScriptedModel([])]).generate([{"role": "user", "content": "Hello"}, turn])
+
+
+@pytest.mark.parametrize("messages", [5, 5.0, {"role": "user"}, b"Hello", iter("Hello")])
+def test_what_is_no_conversation_is_refused_by_its_type(messages: Any) -> None:
+    with pytest.raises(InvalidRequest, match=f"The messages are .*{type(messages).__name__}"):
+        ResilientModel([ScriptedModel([])]).generate(messages)

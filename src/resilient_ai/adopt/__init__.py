@@ -206,14 +206,21 @@ def _way_of(sdk: Any) -> _Way:
     if boto.is_boto(sdk):
         boto.check(sdk)
         return _Way(partial(boto.primary_of, sdk), partial(boto.attempts_of, sdk), partial(boto.adopt, sdk))
+    if hooks.fits(getattr(sdk, "_client", None)):
+        raise ConfigError(
+            f"{type(sdk).__qualname__} is a part of a client; wrap the client, and all its parts follow the policy.",
+            key="client",
+        )
     for http in transports.http_clients(sdk):
         return _Way(
             partial(transports.primary_of, sdk, http),
             partial(transports.attempts_of, sdk),
             partial(transports.adopt, sdk),
         )
+    if isinstance(sdk, type):
+        raise ConfigError(f"{sdk.__name__} is a class; wrap a client made of it.", key="client")
     raise ConfigError(
-        f"A {type(sdk).__module__}.{type(sdk).__qualname__} cannot be wrapped. Clients of openai (AzureOpenAI too), anthropic, groq and together "
+        f"An object of type {type(sdk).__module__}.{type(sdk).__qualname__} cannot be wrapped. Clients of openai (AzureOpenAI too), anthropic, groq and together "
         "can, boto3's of bedrock-runtime, and every object that sends by an httpx or httpx2 client it holds (mistralai, google-genai, cohere, "
         "ollama). For anything else decorate the function that calls it with @resilient, or put that function in a chain.",
         key="client",

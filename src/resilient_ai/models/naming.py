@@ -44,7 +44,8 @@ def model_of(what: str | Model | Callable[..., object]) -> Model:
 
         return FunctionModel(what)
     raise ConfigError(
-        f"Nothing of type {type(what).__name__} can answer; a chain takes names such as 'openai:gpt-5.2', models and functions."
+        f"Nothing of type {type(what).__name__} can answer; a chain takes names such as 'openai:gpt-5.2', models and functions. "
+        "An SDK's client stays what it is under wrap(client)."
     )
 
 

@@ -122,7 +122,7 @@ class RemoteModel:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
-            f"a {type(self).__name__} cannot be pickled or copied: it holds a key and connections. Make it where it is used."
+            f"{self!r} cannot be pickled or copied: it holds a key and connections. Make it where it is used."
         )
 
     async def answer(self, request: Request, scope: Scope) -> Reply:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from openai import OpenAI
 
 from resilient_ai import ConfigError, ResilientModel
 from resilient_ai.testing import ScriptedModel, ok
@@ -17,6 +18,7 @@ from resilient_ai.testing import ScriptedModel, ok
         ("opnai:gpt-5.2", r"names an unknown provider; .* Did you mean 'openai:gpt-5\.2'\?"),
         ("openai:", "'openai:' is not a model"),
         (5, "Nothing of type int can answer"),
+        (OpenAI(api_key="sk-test"), r"Nothing of type OpenAI can answer; .* wrap\(client\)"),
         (["openai:gpt-5.2"], "Nothing of type list can answer"),
         (ScriptedModel, "ScriptedModel is a class; a chain takes models made of it"),
     ],
