@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import itertools
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,7 +17,10 @@ import cohere
 import google.genai
 import mistralai.client
 import ollama
+import openai
 import pytest
+from anthropic.lib.credentials import AccessToken
+from anthropic.lib.foundry import AnthropicFoundry
 from botocore.config import Config
 from botocore.exceptions import EventStreamError
 
@@ -73,6 +77,32 @@ def _messages(client: Any, **options: Any) -> Any:
     )  # fmt: skip
 
 
+_fetched: Final = itertools.count(100)
+
+
+def _fetch() -> str:
+    """A key that no request before was sent with."""
+    return planted_key(next(_fetched))
+
+
+async def _afetch() -> str:
+    return _fetch()
+
+
+def _token(**_: object) -> AccessToken:
+    return AccessToken(_fetch(), expires_at=0)  # asked for anew by every request
+
+
+def _chat(client: Any, **options: Any) -> Any:
+    return client.chat.completions.create(model="m", messages=ASK, user=planted("user"), **options)
+
+
+def _azure(kind: Any, **how: Any) -> Callable[[str, str], Any]:
+    return lambda url, _: kind(
+        azure_endpoint=url, api_version="2024-10-21", default_headers=TENANT, **{key: make() for key, make in how.items()}
+    )  # fmt: skip
+
+
 def _google(url: str, key: str) -> Any:
     return google.genai.Client(api_key=key, http_options={"base_url": url, "headers": TENANT})
 
@@ -93,7 +123,49 @@ _BEDROCK: Final[dict[str, Any]] = {
     "system": [{"text": planted("system")}],
     "messages": [{"role": "user", "content": [{"text": PROMPT}]}],
 }
+FETCHING: Final[dict[str, Callable[[str, str], Any]]] = {
+    "openai": lambda url, _: openai.OpenAI(api_key=_fetch, base_url=url, default_headers=TENANT),
+    "openai-async": lambda url, _: openai.AsyncOpenAI(api_key=_afetch, base_url=url, default_headers=TENANT),
+    "azure": _azure(openai.AzureOpenAI, azure_ad_token_provider=lambda: _fetch),
+    "azure-async": _azure(openai.AsyncAzureOpenAI, azure_ad_token_provider=lambda: _afetch),
+    "azure-written-down": _azure(openai.AzureOpenAI, azure_ad_token=_fetch),
+}
+MESSAGING: Final[dict[str, Callable[[str, str], Any]]] = {
+    "anthropic-credentials": lambda url, _: anthropic.Anthropic(
+        credentials=_token, base_url=url, default_headers=TENANT
+    ),
+    "anthropic-credentials-async": lambda url, _: anthropic.AsyncAnthropic(
+        credentials=_token, base_url=url, default_headers=TENANT
+    ),
+    "anthropic-auth-token": lambda url, _: anthropic.Anthropic(
+        auth_token=_fetch(), base_url=url, default_headers=TENANT
+    ),
+    "anthropic-on-azure": lambda url, _: AnthropicFoundry(
+        azure_ad_token_provider=_fetch, base_url=url, default_headers=TENANT
+    ),
+}
+"""Clients that fetch the keys they send, or hold them where others do not."""
 SDKS: Final = (
+    *(
+        Sdk(
+            name,
+            make,
+            _chat,
+            lambda client: _chat(client, stream=True),
+            lambda client: client.close(),
+        )
+        for name, make in FETCHING.items()
+    ),
+    *(
+        Sdk(
+            name,
+            make,
+            _messages,
+            lambda client: _messages(client, stream=True),
+            lambda client: client.close(),
+        )
+        for name, make in MESSAGING.items()
+    ),
     Sdk(
         "anthropic",
         _anthropic(anthropic.Anthropic),

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final, final
 
 from resilient_ai.adopt.answers import is_read
+from resilient_ai.adopt.keys import keep_sent
 from resilient_ai.adopt.reading import answer_in
 from resilient_ai.adopt.sdk import RAW_HEADER
 from resilient_ai.adopt.source import ProviderStream
@@ -118,7 +119,7 @@ class Exchange:
         try:
             await self.sent(self.sdk.copied(retries=0, count=self.at.retries))
         except Exception as error:
-            self.told = error
+            self.tell(error)
             raise
         finally:
             self.alone = False
@@ -147,6 +148,18 @@ class Exchange:
         flows(response)
         self.source = ProviderStream(response, codec, self.primary, scope)
         return self.source
+
+    # --- what may be repeated -----------------------------------------------------------------------------------------
+
+    def tell(self, error: Exception) -> None:
+        """The SDK has raised `error`."""
+        self.told = error
+        self.know_key()
+
+    def know_key(self) -> None:
+        """A key that was fetched for the last request is looked for, before anything that came of that is shown."""
+        if self.primary.fetched and self.request is not None:
+            keep_sent(self.request.headers)
 
     # --- reading ------------------------------------------------------------------------------------------------------
 

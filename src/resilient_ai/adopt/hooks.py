@@ -13,7 +13,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from resilient_ai.adopt.dialects import codec_of, model_in, resource_of
-from resilient_ai.adopt.keys import is_kept, keep
+from resilient_ai.adopt.keys import is_kept, keep_written, number_of, source_of, written_in
 from resilient_ai.adopt.layers import base_of, layer_of, put_over, take_away
 from resilient_ai.adopt.loop import COPIES, loop_hooks
 from resilient_ai.adopt.passage import Passage
@@ -242,8 +242,6 @@ async def _carried(sdk: Sdk, policy: Policy) -> Any:
     url = sdk.options.url
     name = resource_of(url) if codec is None else model_in(codec, url, body)
     key = _key_of(client)
-    if not is_kept(key):
-        _keep_keys(client)
     primary, chain = policy.target(
         (name, type(codec), key),
         client.base_url,
@@ -262,23 +260,21 @@ def primary_of(client: Any, name: str, wire: str | None) -> Primary:
     """The model `name` behind `client`, with what identifies its state."""
     key = _key_of(client)
     credential = hashlib.sha256(key.encode()).hexdigest()[:8] if key else "none"
-    _keep_keys(client)
-    return Primary(name, sdk_of(cast("Any", type(client))).__name__, str(client.base_url), credential, wire)
-
-
-def _keep_keys(client: Any) -> None:
-    for place in ("api_key", "auth_token"):
-        secret = getattr(client, place, None)
-        if isinstance(secret, str) and secret:
-            keep(secret)
+    provider = sdk_of(cast("Any", type(client))).__name__
+    fetched = source_of(client) is not None or not written_in(client)
+    return Primary(name, provider, str(client.base_url), credential, wire, fetched=fetched)
 
 
 def _key_of(client: Any) -> str:
     """What tells the client's key from others; empty where it has none.
 
-    Where keys are fetched it is what fetches them: the keys change, and whose breaker and budget it is does not.
+    Where keys are fetched it is what fetches them: the keys change, and whose breaker and budget it is does not. Keys that are
+    written down are looked for from here on.
     """
-    key: Any = getattr(client, "_api_key_provider", None)
-    if key is None:
-        key = getattr(client, "api_key", None) or getattr(client, "auth_token", None) or ""
-    return key if isinstance(key, str) else f"{id(key)}"
+    if getattr(client, "_api_key_provider", None) is None:  # openai writes down what that fetched
+        key: Any = getattr(client, "api_key", None) or getattr(client, "auth_token", None)
+        if isinstance(key, str) and is_kept(key):
+            return key
+    keep_written(client)
+    source = source_of(client)
+    return written_in(client) if source is None else number_of(source)

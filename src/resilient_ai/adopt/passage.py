@@ -160,7 +160,7 @@ class Passage:
         except Exception as error:
             if self._at.over:
                 raise
-            self._exchange.told = error
+            self._exchange.tell(error)
             if self._at.asked is not None:
                 self._at.fail(error, again=self._again(error))
             if self._at.goes_on and not self._sdk.replayable:
@@ -268,6 +268,7 @@ class Passage:
     def may_retry(self, response: Any, *, renewed: bool) -> bool:
         """Whether the loop may ask again after `response`, which is an error; `renewed` is a key the SDK will fetch anew."""
         self._renewed = renewed
+        self._exchange.know_key()
         if self._at.asked is None:
             return self._at.goes_on
         refused = self._refused(response)
@@ -305,7 +306,7 @@ class Passage:
         if self._at.asked is None and not answered:
             self._begun()  # a middleware ended it before it was sent
         if self._at.asked is not None:
-            self._exchange.told = error
+            self._exchange.tell(error)
             self._at.fail(error, again=own)
         return self._at.goes_on
 
@@ -317,6 +318,7 @@ class Passage:
         """
         if self._at.asked is not None:
             error = sys.exception()
+            self._exchange.know_key()
             self._at.fail(error if isinstance(error, Exception) else AttemptTimeout(), again=True)
         if not self._at.goes_on:
             raise LeftLoop
@@ -331,6 +333,8 @@ class Passage:
         Args:
             arguments: Those of the SDK's `_process_response`.
         """
+        if self._exchange.primary.fetched:
+            self._exchange.know_key()
         if not arguments["response"].is_success:
             return await self._sdk.made(arguments)  # for middleware; the loop comes back to its status
         if self._exchange.alone:
@@ -375,7 +379,7 @@ class Passage:
             if result is None or readable is not response:
                 result = await self._sdk.made({**arguments, "response": readable})
         except Exception as error:  # noqa: BLE001 - the SDK, or a parser it was given, refuses the answer
-            self._exchange.told = error
+            self._exchange.tell(error)
             self._at.fail(Refused(error, reply))
             return await self._rescue().result()
         remember(result, self._at.answered(reply))

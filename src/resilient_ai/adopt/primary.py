@@ -57,11 +57,22 @@ class Primary:
         base_url: The client's address.
         credential: A digest of its key.
         wire: The wire format, or None for a call that passes through.
+        fetched: The key is not known before it stands in a request.
     """
 
-    __slots__ = ("key", "name", "provider", "traits")
+    __slots__ = ("fetched", "key", "name", "provider", "traits")
 
-    def __init__(self, name: str, provider: str, base_url: str, credential: str, wire: str | None) -> None:
+    def __init__(
+        self,
+        name: str,
+        provider: str,
+        base_url: str,
+        credential: str,
+        wire: str | None,
+        *,
+        fetched: bool = False,
+    ) -> None:
+        self.fetched = fetched
         self.name = name
         self.provider = provider
         self.key = f"{provider}:{name}@{base_url.rstrip('/')}#{credential}"
