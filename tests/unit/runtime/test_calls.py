@@ -680,6 +680,21 @@ def test_the_worst_case_that_explain_prints_is_what_a_failing_call_costs(colour:
     assert "worst case: 6 requests" in chain.explain()
 
 
+def test_a_chain_that_ends_on_a_canned_text_answers_even_where_no_time_is_left(colour: Colour) -> None:
+    def hangs(_: str) -> str:
+        colour.clock.advance(12)
+        raise ConnectionError("at last")
+
+    chain = colour.chain(hangs, ScriptedModel([], name="second"), canned("sorry"), deadline=10)
+    reply = colour.ask(chain)
+    assert reply.text == "sorry"
+    assert reply.outcome is not None
+    assert [skip.reason for skip in reply.outcome.skipped] == [
+        "no_time"
+    ]  # a model that has to work is not asked
+    assert colour.captured.of(events.CallFinished)[0].late
+
+
 class Parcel(BaseModel, extra="forbid"):
     queue: Literal["billing", "delivery"]
     weights: dict[str, int]
