@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 if TYPE_CHECKING:
     from resilient_ai.messages import Reply
 
-_ENCODING_HEADERS: Final = frozenset({"content-encoding", "content-length", "transfer-encoding"})
+_ENCODING_HEADERS: Final = ("content-encoding", "content-length")
 """What no longer holds once a body has been decoded."""
 
 
@@ -44,42 +44,56 @@ def response_of(
     return response
 
 
-def streamed_response(request: Any, *, headers: Mapping[str, str], stream: Any, like: Any = None) -> Any:
-    """A response whose body is `stream`; `like` is the provider's own where it is the one that answers."""
-    family = family_of(request)
-    if like is None:
-        return family.Response(200, headers=dict(headers), stream=stream, request=request)
-    kept = [
-        (name, value) for name, value in like.headers.multi_items() if name.lower() not in _ENCODING_HEADERS
-    ]
-    response = family.Response(
-        like.status_code, headers=kept, stream=stream, request=request, extensions=like.extensions
-    )
-    response.history = like.history
-    if isinstance(stream, _Body):
-        stream.like = like
+def streamed_response(request: Any, *, headers: Mapping[str, str], stream: Any) -> Any:
+    """A response of somebody else than the provider, whose body is `stream`."""
+    return family_of(request).Response(200, headers=dict(headers), stream=stream, request=request)
+
+
+def guarded(response: Any, body: Any) -> Any:
+    """The provider's own `response`, whose body from here on is `body`: it brings what the response's own does, decoded.
+
+    The very object: an SDK's tracing, a hook of the HTTP client and others go on looking at it, and put what is theirs on it.
+    """
+    if is_read(response):
+        return response  # what is in memory is not asked of a body
+    if "content-encoding" in response.headers:
+        for name in _ENCODING_HEADERS:
+            response.headers.pop(name, None)
+    _put(response, body)
     return response
 
 
-def unread(response: Any, *, blocking: bool) -> Any:
-    """`response`, whose body was read to be judged, once more with its body still to be read."""
-    content = response.content
+def decoded(response: Any, raw: bytes) -> Any:
+    """What `response` would be had it been read: `raw` is its body, as it was sent."""
+    return family_of(response.request).Response(
+        response.status_code,
+        headers=response.headers,
+        content=raw,
+        request=response.request,
+        extensions=response.extensions,
+    )
+
+
+def put_back(response: Any, raw: bytes, *, blocking: bool) -> None:
+    """Has `response`, whose body was taken from it and was `raw`, bring it once more."""
 
     async def pieces() -> AsyncIterator[bytes]:
-        yield content
+        yield raw
 
     async def close() -> None: ...
 
+    request = response.request
     body = (
-        body_stream(response.request, iter((content,)), lambda: None)
+        body_stream(request, iter((raw,)), lambda: None)
         if blocking
-        else body_stream(response.request, pieces(), close)
+        else body_stream(request, pieces(), close)
     )
-    again = streamed_response(response.request, headers={}, stream=body, like=response)
-    took = getattr(response, "_elapsed", None)  # by the property it raises where it was not measured
-    if took is not None:
-        again.elapsed = took
-    return again
+    _put(response, body)
+
+
+def _put(response: Any, body: Any) -> None:
+    body.below = response.stream
+    response.stream = body
 
 
 def headers_of(reply: Reply, content_type: str, number: int, *, attempts: int) -> dict[str, str]:
@@ -116,19 +130,16 @@ def _kind(base: type, colour: type) -> Any:
 
 
 class _Body:
-    """A body as an SDK meets it. What is asked of it that it does not know itself is asked of the body of `like`, the response it stands for.
+    """A body as an SDK meets it. What it does not know itself it asks of the one below, in whose place it stands: how long the answer took."""
 
-    An HTTP library, and an SDK's tracing, keep things there for later: how long the answer took, who is to be told how reading it ended.
-    """
-
-    like: Any = None
+    below: Any = None
 
     def __init__(self, pieces: Any, close: Callable[[], Any]) -> None:
         self._pieces = pieces
         self._close = close
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(None if self.like is None else self.like.stream, name)
+        return getattr(self.below, name)
 
 
 class _Blocking(_Body):

@@ -216,12 +216,12 @@ class AwsTransport:
         """See `Transport`."""
         return self._response(200, headers, Body(iter((content,)), _nothing))
 
-    def streamed(self, delivery: Delivery, headers: Mapping[str, str], like: Any) -> Any:
+    def streamed(self, delivery: Delivery, headers: Mapping[str, str], own: Any) -> Any:
         """See `Transport`."""
         body = Body(delivery.pieces(), delivery.close)
-        if like is None:
+        if own is None:
             return self._response(200, headers, body)
-        return self._response(like.status_code, like.headers, body)
+        return self._response(own.status_code, own.headers, body)
 
     def refused(self, what: str) -> Any:
         """See `Transport`. A bad gateway: what stood behind it gave no answer."""

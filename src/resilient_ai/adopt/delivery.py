@@ -24,8 +24,8 @@ class Delivery:
 
     Args:
         session: The stream, brought to its first content.
-        source: The provider's stream, or None where somebody else answers.
-        encoder: Writes what somebody else answers; None hands on the provider's bytes.
+        source: The provider's stream, whose bytes are handed on, and what comes behind its end; None where somebody else answers.
+        encoder: Writes what somebody else answers.
         final: Turns what breaks the stream into what the caller meets.
     """
 
@@ -49,7 +49,7 @@ class Delivery:
         """The body of a response to `request`."""
         if blocking:
             return body_stream(request, self.pieces(), self.close)
-        return body_stream(request, self._apieces(), self._session.close)
+        return body_stream(request, self._apieces(), self.aclose)
 
     def pieces(self) -> Iterator[bytes]:
         """The bytes as they come, for a blocking reader."""
@@ -64,7 +64,15 @@ class Delivery:
 
     def close(self) -> None:
         """Ends the stream, for a blocking reader."""
-        drive(self._session.close())
+        drive(self.aclose())
+
+    async def aclose(self) -> None:
+        """Ends the stream."""
+        try:
+            await self._session.close()
+        finally:
+            if self._source is not None:
+                await self._source.release()
 
     async def next(self) -> bytes | None:
         """The next bytes, perhaps none; None at the end.
@@ -72,11 +80,11 @@ class Delivery:
         Raises:
             Exception: The SDK's own: the stream broke after content was delivered.
         """
-        if self._ended:
-            return None
         session, source = self._session, self._source
+        if self._ended:
+            return None if source is None else await source.rest()
         try:
-            if source is None or self._encoder is not None:
+            if source is None:
                 data = self._written(await session.next())
             else:
                 more = await session.read()
@@ -88,6 +96,8 @@ class Delivery:
                 data = taken if taken or more else None
         except Exception as error:  # noqa: BLE001 - raised again in the SDK's own class
             self._ended = True
+            if source is not None:
+                await source.release()
             failure = self._final(error)
             try:
                 raise failure from failure.__cause__
@@ -108,6 +118,26 @@ class Delivery:
     def __del__(self) -> None:
         if not self._session.ended:
             self._session.abandon()
+        if self._source is not None:
+            self._source.abandon()
+
+
+async def judged(session: Session, at: Progress, source: ProviderStream | None) -> None:
+    """What there is to do once a stream has come to its first content, and before anybody gets it.
+
+    A provider's stream that is in memory already (a hook of the HTTP client or a middleware has read it) is read to its end: the SDK takes
+    it from memory too, and nothing could be said while it does. One that somebody else answers for is closed.
+
+    Raises:
+        Exception: As `Session.read`.
+    """
+    if source is None:
+        return
+    if not at.on_primary or source.whole:
+        await source.release()
+    elif source.in_memory:
+        while await session.read():
+            source.taken()
 
 
 def handed_over(
@@ -133,10 +163,10 @@ def handed_over(
     """
     hop = at.call.hop
     if at.on_primary and source is not None and not source.whole:
-        return Delivery(session, source, None, final), {}, source.response
+        return Delivery(session, source, None, final), {}, source.given_away()
     if hop is None:
-        return Delivery(session, source, None, final), {}, None
+        return Delivery(session, None, None, final), {}, None
     encoder = codec.stream_encoder(model=hop.name, include_usage=wants_usage(codec, asked))
     answer = Reply("", model=hop.name, provider=hop.provider)
     headers = headers_of(answer, codec.stream_content_type, at.number, attempts=at.call.attempts + 1)
-    return Delivery(session, source, encoder, final), headers, None
+    return Delivery(session, None, encoder, final), headers, None

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol, final
 
 from resilient_ai.adopt.answers import headers_of
-from resilient_ai.adopt.delivery import Delivery, handed_over
+from resilient_ai.adopt.delivery import Delivery, handed_over, judged
 from resilient_ai.adopt.primary import CURRENT
 from resilient_ai.adopt.progress import Progress
 from resilient_ai.adopt.reading import answer_in
@@ -62,8 +62,8 @@ class Transport(Protocol):
         """A whole response somebody else gave."""
         ...
 
-    def streamed(self, delivery: Delivery, headers: Mapping[str, str], like: Any) -> Any:
-        """A response whose body is delivered; `like` is the provider's own where it is the one that answers."""
+    def streamed(self, delivery: Delivery, headers: Mapping[str, str], own: Any) -> Any:
+        """A response whose body is delivered; `own` is the provider's where it is the one that answers."""
         ...
 
     def refused(self, what: str) -> Any:
@@ -165,11 +165,17 @@ class Dispatch:
     async def _streamed(self, codec: Codec) -> Any:
         at, policy = self._at, self._policy
         session = Session(at.call, at.driver, policy.places, policy.judge, self._chain.check, "raise")
-        await session.start()
+        try:
+            await session.start()
+            await judged(session, at, self._source)
+        except Exception:
+            if self._source is not None:
+                await self._source.release()
+            raise
         note(lambda: None if session.reply is None else session.reply.outcome, session.close)
         try:
-            delivery, headers, like = handed_over(session, at, codec, self._source, self._body, self._cut)
-            return self._transport.streamed(delivery, headers, like)
+            delivery, headers, own = handed_over(session, at, codec, self._source, self._body, self._cut)
+            return self._transport.streamed(delivery, headers, own)
         except BaseException:
             await session.close()
             raise
@@ -200,6 +206,8 @@ class Dispatch:
         except Exception as error:
             self._told = error
             raise
+        if self._source is not None:
+            await self._source.release()
         self._source = ProviderStream(response, codec, self._primary, scope)
         return self._source
 

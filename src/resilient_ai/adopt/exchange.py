@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 from typing import TYPE_CHECKING, Any, Final, final
 
-from resilient_ai.adopt.answers import is_read
+from resilient_ai.adopt.answers import decoded, is_read, put_back
 from resilient_ai.adopt.keys import keep_sent
 from resilient_ai.adopt.reading import answer_in
-from resilient_ai.adopt.sdk import RAW_HEADER
+from resilient_ai.adopt.sdk import RAW_HEADER, READ_BY_CALLER
 from resilient_ai.adopt.source import ProviderStream
 from resilient_ai.adopt.timing import bound, flows
 from resilient_ai.core.deadline import AttemptTimeout
@@ -47,7 +48,9 @@ class Exchange:
     """
 
     __slots__ = (
+        "_let_go",
         "_opened",
+        "_twin",
         "alone",
         "at",
         "codec",
@@ -80,6 +83,9 @@ class Exchange:
         self.alone = False
         self.source: ProviderStream | None = None
         self._opened = False
+        self._let_go = False
+        self._twin: tuple[Any, Any] = (None, None)
+        """A response whose body is the caller's to read, and what it would be had it been read here."""
 
     # --- sending ------------------------------------------------------------------------------------------------------
 
@@ -146,6 +152,8 @@ class Exchange:
             response = await self._again(scope)
         self.note(response)
         flows(response)
+        if self.source is not None:
+            await self.source.release()
         self.source = ProviderStream(response, codec, self.primary, scope)
         return self.source
 
@@ -168,7 +176,19 @@ class Exchange:
         """The last response with a good status."""
         if self.received is None:
             raise AssertionError("the SDK returned without a response")
-        return self.received["response"]
+        response: Any = self.received["response"]
+        return response() if self._let_go else response
+
+    def let_go(self) -> None:
+        """The last response is the caller's. Its body keeps all this alive: were it held, only a collection of the garbage would end both."""
+        if self.received is not None:
+            self._let_go = True
+            self.received["response"] = weakref.ref(self.received["response"])
+
+    def read_from(self, response: Any) -> Any:
+        """What the body of `response` is read from here: itself, or its twin where the caller is to read it."""
+        own, twin = self._twin
+        return twin if own is response and twin is not None else response
 
     def opened(self) -> None:
         """The response is a stream nothing has been read of."""
@@ -182,10 +202,29 @@ class Exchange:
         """
         if self.codec is None or is_read(response):
             return
-        if self.at.driver.blocking:
+        if response.request.headers.get(RAW_HEADER) == READ_BY_CALLER:
+            raw = await self._taken(response)
+            self._twin = (response, decoded(response, raw))
+            put_back(response, raw, blocking=self.at.driver.blocking)
+        elif self.at.driver.blocking:
             self.read(response)
         else:
             await response.aread()
+
+    async def _taken(self, response: Any) -> bytes:
+        """The whole body of `response` as it was sent; the response stays as if nobody had read it."""
+        if self.at.driver.blocking:
+            self._bound(response)
+            below = response.stream
+            try:
+                return b"".join(below)
+            finally:
+                below.close()
+        below = response.stream
+        try:
+            return b"".join([piece async for piece in below])
+        finally:
+            await below.aclose()
 
     def reply_in(self, response: Any) -> Reply:
         """The answer in a whole response, which has been read.
@@ -195,6 +234,7 @@ class Exchange:
         """
         if self.codec is None:
             return Reply("")  # its status was all there was to judge
+        response = self.read_from(response)
         if not response.content and RAW_HEADER in response.request.headers:
             return Reply("")  # asked for as it is, and taken for no answer by anybody
         return answer_in(
@@ -203,10 +243,13 @@ class Exchange:
 
     def read(self, response: Any) -> None:
         """Reads the body of a blocking response in the time the attempt has."""
+        self._bound(response)
+        response.read()
+
+    def _bound(self, response: Any) -> None:
         scope = self.at.scope
         if scope is not None and self.at.timed:
             bound(response, scope.until, scope.clock)
-        response.read()
 
     def note_status(self, response: Any) -> None:
         """Writes down the status of `response`, whose identifier the SDK's own object tells."""

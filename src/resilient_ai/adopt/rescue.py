@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NoReturn, final
 
-from resilient_ai.adopt.answers import headers_of, response_of, streamed_response, unread
-from resilient_ai.adopt.delivery import handed_over
-from resilient_ai.adopt.sdk import RAW_HEADER, READ_BY_CALLER
+from resilient_ai.adopt.answers import guarded, headers_of, response_of, streamed_response
+from resilient_ai.adopt.delivery import handed_over, judged
 from resilient_ai.adopt.wire_faults import sdk_error
 from resilient_ai.core.model import Refused
 from resilient_ai.engine.endings import attach
@@ -102,7 +101,9 @@ class Rescue:
         at.over = True
         try:
             await session.start(at.taken())
+            await judged(session, at, self._exchange.source)
         except Exception as error:  # noqa: BLE001 - raised again in the SDK's own class
+            await self._release()
             await self.fail(error)
         try:
             arguments = await self._arguments()
@@ -110,9 +111,15 @@ class Rescue:
             result = await self._exchange.sdk.made(arguments)
         except BaseException:
             await session.close()
+            await self._release()
             raise
         remember(result, lambda _: None if session.reply is None else session.reply.outcome)
         return result
+
+    async def _release(self) -> None:
+        """Closes the provider's stream, which nobody will read on."""
+        if self._exchange.source is not None:
+            await self._exchange.source.release()
 
     # --- responses ----------------------------------------------------------------------------------------------------
 
@@ -121,13 +128,10 @@ class Rescue:
 
         An answer in a stream nobody asked for is written anew: the SDK would take that for text.
         """
-        if self._exchange.codec is None:
+        exchange = self._exchange
+        if exchange.codec is None or reply.raw is not None:
             return response
-        if reply.raw is None and looks_like_events(response.content):
-            return self._rendered(reply)
-        if response.request.headers.get(RAW_HEADER) == READ_BY_CALLER:
-            return unread(response, blocking=self._at.driver.blocking)
-        return response
+        return self._rendered(reply) if looks_like_events(exchange.read_from(response).content) else response
 
     def _rendered(self, reply: Reply) -> Any:
         """`reply` as a response of the SDK's own provider."""
@@ -147,11 +151,14 @@ class Rescue:
         exchange = self._exchange
         if exchange.codec is None:
             raise AssertionError("a stream of no format")
-        delivery, headers, like = handed_over(
+        delivery, headers, own = handed_over(
             session, self._at, exchange.codec, exchange.source, self._at.body, self._final
         )
         body = delivery.body(exchange.request, blocking=self._at.driver.blocking)
-        return streamed_response(exchange.request, headers=headers, stream=body, like=like)
+        if own is None:
+            return streamed_response(exchange.request, headers=headers, stream=body)
+        exchange.let_go()
+        return guarded(own, body)
 
     async def _arguments(self) -> dict[str, Any]:
         """What the SDK's `_process_response` takes, but for the response."""
@@ -197,7 +204,7 @@ class Rescue:
         if raised is None:
             # The first member is what became of the client's own provider.
             own = error.exceptions[0] if isinstance(error, AllModelsFailed) else error
-            response = None if exchange.received is None else exchange.response
+            response = None if exchange.received is None else exchange.read_from(exchange.response)
             raised = sdk_error(exchange.sdk.module, own, exchange.request, response)
         outcome = outcome_of(error)
         if outcome is not None:

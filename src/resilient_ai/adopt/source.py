@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, cast, final
 
-from resilient_ai.adopt.answers import is_read
+from resilient_ai.adopt.answers import family_of, is_read
+from resilient_ai.adopt.timing import END_SECONDS, last_of
 from resilient_ai.adopt.wire_faults import typed
 from resilient_ai.core.deadline import AttemptTimeout
 from resilient_ai.messages import Chunk, Reply
@@ -33,6 +34,9 @@ _NOTHING: Final = Chunk()
 class ProviderStream:
     """The `ChunkSource` of an SDK's response. Bytes that were read stand on `tape` until they are handed on.
 
+    The response is closed here until it is `given_away`: then this is below its body, and closes what is below itself. It no longer
+    holds the response, whose body holds it.
+
     Args:
         response: The open response.
         codec: The format it should be in.
@@ -42,16 +46,21 @@ class ProviderStream:
 
     __slots__ = (
         "_begun",
+        "_below",
         "_decoder",
         "_fault",
+        "_headers",
         "_held",
         "_lines",
         "_loop",
+        "_network",
         "_now",
         "_pieces",
         "_primary",
+        "_response",
         "_scope",
-        "response",
+        "_shared",
+        "in_memory",
         "tape",
         "whole",
     )
@@ -63,7 +72,11 @@ class ProviderStream:
         primary: Primary,
         scope: Scope,
     ) -> None:
-        self.response = response
+        self._response: Any = response
+        self._headers = response.headers
+        self._below: Any = getattr(response, "stream", response)
+        self.in_memory = self._below is not response and is_read(response)
+        """The body was read before it came here."""
         self.tape: deque[bytes] = deque()
         self._begun = False
         self._decoder = codec.stream_decoder()
@@ -74,8 +87,12 @@ class ProviderStream:
         """The server sent a whole body in place of a stream, which the SDK could not read."""
         self._fault: Exception | None = None
         self._held = 0
-        self._pieces: Any = _pieces(response, blocking=scope.blocking)
+        self._pieces: Any = self._opened(response)
         self._now = scope.clock.now
+        self._network: Any = None
+        """The connection of a response that was given away."""
+        self._shared = False
+        """Other responses come by the same connection, which stays open when this one is closed."""
         self._loop = None if scope.blocking else asyncio.get_running_loop()
 
     async def receive(self, until: float) -> Sequence[Chunk] | None:
@@ -111,8 +128,8 @@ class ProviderStream:
         except WireError as error:
             chunks = decoder.take()
             if not chunks:
-                raise typed(error, self._primary, self.response.headers) from None
-            self._fault = typed(error, self._primary, self.response.headers)
+                raise typed(error, self._primary, self._headers) from None
+            self._fault = typed(error, self._primary, self._headers)
             if data is not None:
                 # The SDK would raise by itself on what came behind the content, without the history and before the fault is told.
                 self.tape[-1] = _before(data, error.record, self._lines)
@@ -149,20 +166,89 @@ class ProviderStream:
         self._held = 0
         return data
 
+    def given_away(self) -> Any:
+        """The response, which is the caller's from here on."""
+        response, self._response = self._response, None
+        extensions: dict[str, Any] = getattr(response, "extensions", None) or {}
+        self._shared = extensions.get("http_version") == b"HTTP/2"
+        self._network = extensions.get("network_stream")
+        return response
+
+    async def rest(self) -> bytes | None:
+        """What the provider sends behind the terminal event, for a caller who reads on; None at the end, with the body closed.
+
+        Read to the end, a connection serves the next call. A server that does not end is not waited for, and nothing that is wrong there
+        is told any more: the answer is complete.
+        """
+        pieces = self._pieces
+        if pieces is None or self._shared:
+            await self.release()
+            return None
+        data: bytes | None = None
+        try:
+            if self._loop is None:
+                data = last_of(pieces, self._network)
+            else:
+                async with asyncio.timeout(END_SECONDS):
+                    data = await anext(pieces, None)
+        except Exception:  # noqa: BLE001 - see above
+            data = None
+        if data is None:
+            await self.release()
+        return data
+
     async def aclose(self) -> None:
-        """Closes the response."""
-        if self._scope.blocking:
-            self.response.close()
-        else:
-            await self.response.aclose()
+        """Closes the response; one that is complete is left to whoever it is given to, who may read on."""
+        if not self._decoder.complete:
+            await self.release()
+
+    async def release(self) -> None:
+        """Closes it in any case. Idempotent."""
+        below, pieces = self._let_go()
+        if below is None:
+            return
+        if self._loop is None:
+            below.close()
+            return
+        try:
+            if isinstance(pieces, AsyncGenerator):
+                # In the task that reads it. The loop would end it later, in a task of its own.
+                await pieces.aclose()
+        except RuntimeError:  # another task is reading: closing what is below ends that
+            pass
+        finally:
+            await below.aclose()
 
     def abandon(self) -> None:
         """Closes without waiting; an asynchronous response is closed by its loop."""
+        below, _ = self._let_go()
+        if below is None:
+            return
         if self._loop is None:
-            self.response.close()
+            below.close()
         elif not self._loop.is_closed():
             with contextlib.suppress(RuntimeError):  # closed since
-                asyncio.run_coroutine_threadsafe(self.response.aclose(), self._loop)
+                asyncio.run_coroutine_threadsafe(below.aclose(), self._loop)
+
+    def _let_go(self) -> tuple[Any, Any]:
+        """What is to be closed, once, and the generator that reads it."""
+        below = self._below if self._response is None else self._response
+        pieces = self._pieces
+        self._below = self._response = self._pieces = None
+        return below, pieces
+
+    def _opened(self, response: Any) -> Iterator[bytes] | AsyncIterator[bytes]:
+        """The body of `response` as it comes.
+
+        Past the response's own iteration: the SDK iterates over what is made of it once more. Responses of botocore have no other.
+        """
+        below, blocking = self._below, self._scope.blocking
+        if below is not response and not self.in_memory:
+            if "content-encoding" not in response.headers:
+                return cast("Iterator[bytes]", iter(below) if blocking else aiter(below))
+            kind = family_of(response.request).Response
+            response = kind(200, headers=response.headers, stream=below, request=response.request)
+        return cast("Iterator[bytes]", response.iter_bytes() if blocking else response.aiter_bytes())
 
     def _begin(self, data: bytes) -> None:
         """Looks at the first byte that says anything."""
@@ -179,17 +265,3 @@ def _before(data: bytes, record: bytes | None, lines: bool) -> bytes:  # noqa: F
     return data[
         : max((found + len(end) for end in ends if (found := data.rfind(end, 0, max(0, at))) >= 0), default=0)
     ]
-
-
-def _pieces(response: Any, *, blocking: bool) -> Iterator[bytes] | AsyncIterator[bytes]:
-    """The body of `response` as it comes.
-
-    Past the response's own iteration where that would change nothing: the SDK iterates over what is made of it once more. Responses of
-    botocore have no other.
-    """
-    below = getattr(response, "stream", None)
-    if below is None or "content-encoding" in response.headers or is_read(response):
-        pieces: Any = response.iter_bytes() if blocking else response.aiter_bytes()
-    else:
-        pieces = iter(below) if blocking else aiter(below)
-    return cast("Iterator[bytes]", pieces)

