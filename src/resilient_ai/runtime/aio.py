@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import types
-from collections.abc import Coroutine, Generator, Iterable
+from collections.abc import Callable, Coroutine, Generator, Iterable
 from typing import TYPE_CHECKING, Final, TypeVar, final
 
 from resilient_ai.core.clock import Clock
@@ -67,8 +67,8 @@ class _Racers:
         self._driver = driver
         self._tasks: dict[asyncio.Task[Reply], Ask] = {}
 
-    def start(self, step: Ask, scope: Scope, work: Coroutine[object, object, Reply]) -> bool:  # noqa: ARG002 - a task is cancelled from outside
-        self._tasks[asyncio.get_running_loop().create_task(work)] = step
+    def start(self, step: Ask, scope: Scope, work: Callable[[], Coroutine[object, object, Reply]]) -> bool:  # noqa: ARG002 - a task is cancelled from outside
+        self._tasks[asyncio.get_running_loop().create_task(work())] = step
         return True
 
     async def next(self, until: float) -> Finished | None:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar, final
 
@@ -44,8 +44,8 @@ class Finished:
 class Racers(Protocol):
     """Attempts under way beside each other. Owned by one call, which stops them on every ending."""
 
-    def start(self, step: Ask, scope: Scope, work: Coroutine[object, object, Reply]) -> bool:
-        """Begins `work`, which is the attempt of `step`; False if it cannot be begun, and then it is closed."""
+    def start(self, step: Ask, scope: Scope, work: Callable[[], Coroutine[object, object, Reply]]) -> bool:
+        """Begins what `work` makes, which is the attempt of `step`; False if it cannot be begun."""
         ...
 
     async def next(self, until: float) -> Finished | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from resilient_ai.core.deadline import CURRENT_DEADLINE, AttemptTimeout
@@ -300,7 +301,7 @@ async def _race(
 
     def start(step: Ask) -> bool:
         scope = scope_of(step, driver)
-        if racers is None or not racers.start(step, scope, _answered(step, scope, driver)):
+        if racers is None or not racers.start(step, scope, partial(_answered, step, scope, driver)):
             return False
         scopes[step.n] = scope
         under_way.append(step)

@@ -114,14 +114,13 @@ class RacingThreads:
         self._came_in: deque[Finished] = deque()
         self._over = False
 
-    def start(self, step: Ask, scope: Scope, work: Coroutine[object, object, Reply]) -> bool:
+    def start(self, step: Ask, scope: Scope, work: Callable[[], Coroutine[object, object, Reply]]) -> bool:
         scope.brake = self._brakes[step.n] = Brake()
         seat = self._gathering.enrol()
         try:
             self._threads.submit(copy_context().run, self._run, seat, step, work)
         except RuntimeError:
             self._gathering.leave(seat)
-            work.close()
             return False
         return True
 
@@ -144,7 +143,7 @@ class RacingThreads:
         self._gathering.dismiss(leaving=all(ended))
         return came_in
 
-    def _run(self, seat: object, step: Ask, work: Coroutine[object, object, Reply]) -> None:
+    def _run(self, seat: object, step: Ask, work: Callable[[], Coroutine[object, object, Reply]]) -> None:
         self._gathering.begin(seat)
         try:
             finished = _finished(step, work)
@@ -155,8 +154,8 @@ class RacingThreads:
             self._gathering.leave(seat)
 
 
-def _finished(step: Ask, work: Coroutine[object, object, Reply]) -> Finished:
+def _finished(step: Ask, work: Callable[[], Coroutine[object, object, Reply]]) -> Finished:
     try:
-        return Finished(step, drive(work), None)
+        return Finished(step, drive(work()), None)
     except BaseException as error:  # noqa: BLE001 - raised or judged where the call is
         return Finished(step, None, error)

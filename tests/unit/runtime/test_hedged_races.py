@@ -14,7 +14,16 @@ from typing import Any
 import pytest
 
 from cancelling import CancelledAt
-from resilient_ai import Hedge, Limits, Reply, Request, ResilientModel, Retry, RetryBudget, Timeouts
+from resilient_ai import (
+    Hedge,
+    Limits,
+    Reply,
+    Request,
+    ResilientModel,
+    Retry,
+    RetryBudget,
+    Timeouts,
+)
 from resilient_ai.core import events
 from resilient_ai.core.model import Scope, Traits
 from resilient_ai.models import FunctionModel

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,12 +15,13 @@ from typing import Any
 
 import pytest
 
-from resilient_ai import Breaker, Limits, ResilientModel, Retry, observe
+from resilient_ai import Breaker, Hedge, Limits, ResilientModel, Retry, observe
 from resilient_ai.config.source import ConfigSource
 from resilient_ai.core import events
 from resilient_ai.core.fork import ChildLock
-from resilient_ai.models import canned
+from resilient_ai.models import FunctionModel, canned
 from resilient_ai.privacy import Redactor
+from resilient_ai.runtime.threads import Threads
 from resilient_ai.state import local
 from resilient_ai.telemetry import setup
 from resilient_ai.testing import Captured, ManualClock, ScriptedModel, error, ok
@@ -320,3 +322,29 @@ def test_threads_and_loops_share_one_line() -> None:
     assert asyncio.run(main()) == "second"
     blocking.join()
     assert chain._places.active == 0
+
+
+@forks
+@forks_beside_threads
+def test_a_forked_child_drops_requests_that_had_no_thread_yet_without_a_warning(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    chain = ResilientModel([FunctionModel(echo, replayable=True)], hedge=Hedge(after=1))
+    held: list[Threads] = []
+    seen = threading.Event()
+    told: list[object] = []
+    begin = Threads._start
+
+    def begin_later(threads: Threads) -> None:
+        held.append(threads)
+        seen.set()
+
+    monkeypatch.setattr(Threads, "_start", begin_later)
+    monkeypatch.setattr(sys, "unraisablehook", told.append)  # where a coroutine goes that nobody awaited
+    caller = threading.Thread(target=chain.generate, args=("q",))
+    caller.start()
+    assert seen.wait(10)
+    assert in_child(lambda: f"{len(told)} warnings") == "0 warnings"
+    begin(held[0])
+    caller.join(10)
+    assert not caller.is_alive()
