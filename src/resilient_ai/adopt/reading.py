@@ -10,6 +10,7 @@ from resilient_ai.adopt.wire_faults import says_nothing, typed
 from resilient_ai.messages import Reply
 from resilient_ai.models.wire import Malformed, WireError
 from resilient_ai.models.wire.flags import flags_of
+from resilient_ai.models.wire.jsonbody import MAX_BODY_BYTES
 
 if TYPE_CHECKING:
     from resilient_ai.adopt.primary import Primary
@@ -40,6 +41,8 @@ def answer_in(
     Raises:
         ModelError: There is none in it.
     """
+    if len(response.content) > MAX_BODY_BYTES:
+        return Reply("")  # pictures, which only the SDK can read
     try:
         reply = codec.decode_reply(response.content)
         if scope is not None:

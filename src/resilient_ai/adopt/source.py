@@ -14,7 +14,7 @@ from resilient_ai.adopt.timing import END_SECONDS, last_of
 from resilient_ai.adopt.wire_faults import typed
 from resilient_ai.core.deadline import AttemptTimeout
 from resilient_ai.messages import Chunk, Reply
-from resilient_ai.models.wire import Malformed, WireError
+from resilient_ai.models.wire import SHOWN, WireError
 
 if TYPE_CHECKING:
     from resilient_ai.adopt.primary import Primary
@@ -22,12 +22,13 @@ if TYPE_CHECKING:
     from resilient_ai.models.wire import Codec
 
 MAX_HELD_BYTES: Final = 4 * 1024 * 1024
-"""Events before the first content may echo the whole request, and no more."""
+"""The most that is kept from the SDK until the first content. What is longer (a picture, an echo of the request) is for it to read."""
 
 JSON_LINES: Final = "application/x-ndjson"
 """A stream of this kind begins as a whole body does, and a whole body is one line of it: the SDK can read both."""
 
-_NOTHING: Final = Chunk()
+_NOTHING: Final = (Chunk(),)
+_SHOWN: Final = (SHOWN,)
 
 
 @final
@@ -80,6 +81,7 @@ class ProviderStream:
         self.tape: deque[bytes] = deque()
         self._begun = False
         self._decoder = codec.stream_decoder()
+        self._decoder.pass_on()
         self._lines = codec.stream_content_type == JSON_LINES
         self._primary = primary
         self._scope = scope
@@ -121,10 +123,8 @@ class ProviderStream:
             if not self._begun:
                 self._begin(data)
             self._held += len(data)
-            if self._held > MAX_HELD_BYTES:
-                raise Malformed("the stream sends more than the limit before its first content")
             self.tape.append(data)
-            return decoder.feed(data) or [_NOTHING]
+            return decoder.feed(data) or (_NOTHING if self._held <= MAX_HELD_BYTES else _SHOWN)
         except WireError as error:
             chunks = decoder.take()
             if not chunks:

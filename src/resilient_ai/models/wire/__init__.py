@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, final
+from typing import Final, Protocol, final
 
 from resilient_ai.core.identifiers import place
 from resilient_ai.messages import JSON, Chunk, Reply, Request
@@ -78,6 +78,10 @@ class Unportable(WireError):
         super().__init__(f"{self.field}: {why}")
 
 
+SHOWN: Final = Chunk(items=(None,))
+"""Something for a reader came that no other field of a chunk holds: a piece of a picture, of a sound, of what a tool of the provider's does."""
+
+
 class StreamDecoder(Protocol):
     """Reads the events of one answer from bytes as they come. Not shared between attempts.
 
@@ -90,6 +94,10 @@ class StreamDecoder(Protocol):
     @property
     def flags(self) -> tuple[str, ...]:
         """Oddities of the stream so far that are no failures."""
+        ...
+
+    def pass_on(self) -> None:
+        """Says, before the first bytes, that they go on to a reader of their own: what no chunk can hold is told by `SHOWN`, and a line may be longer."""
         ...
 
     def feed(self, data: bytes) -> list[Chunk]:

@@ -2,13 +2,14 @@
 
 Both parsers take bytes as they come off a socket, cut anywhere, and are linear in them: a record that arrives in a
 thousand pieces is joined once. Both are bounded: a peer that never ends its line costs `MAX_LINE_BYTES` of memory,
-then `Malformed`. They know nothing of JSON and do not decode text, because the JSON parser checks UTF-8 anyway.
+then `Malformed`. A picture or a sound in a line, which nobody here reads and which may be larger than that, is left out of it. They know nothing of JSON and do not decode text, because the JSON parser checks UTF-8 anyway.
 
 Source: WHATWG HTML, section 9.2.6 "Interpreting an event stream"; two deliberate departures are marked below.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Final, NamedTuple, final
 
@@ -19,11 +20,25 @@ MAX_LINE_BYTES: Final = 2 * 1024 * 1024
 Responses stream, which repeats instructions, tools and all output: 128,000 output tokens of escaped text are about 2 MB.
 """
 
+MAX_PASSED_LINE_BYTES: Final = 16 * 1024 * 1024
+"""The same where somebody else reads the line too, who knows no bound: OpenAI repeats the instructions, up to a million tokens."""
+
+MAX_MEDIA_BYTES: Final = 64 * 1024 * 1024
+"""The most that is left out of one line. A picture of gpt-image-2 has up to 8.3 million pixels: as PNG, which noise does not compress, and in
+Base64 33 MB, or 44 MB with transparency. The closing event of a response repeats all its pictures, so two of that kind just pass."""
+LEAST_MEDIA_BYTES: Final = 64 * 1024
+"""A shorter one is no trouble."""
+
 MAX_EVENT_BYTES: Final = 4 * 1024 * 1024
 """The most data one event may collect over several `data:` lines."""
 
 _BOM: Final = b"\xef\xbb\xbf"
 _BLANK: Final = b" \t"
+_MEDIA: Final = re.compile(
+    rb'("(?:result|partial_image_b64|b64_json|data|url)" ?: ?"(?:data:[a-z0-9/+.;=-]{1,100},)?)[A-Za-z0-9+/=_-]{%d,}'
+    % LEAST_MEDIA_BYTES
+)
+"""What stands in Base64 where the formats hold pictures and sounds, never a text; perhaps not to its end yet."""
 _FIELD_NAME: Final = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")
 
 
@@ -48,12 +63,16 @@ class _Lines:
     """Splits bytes into lines at LF, CR or CRLF, wherever a chunk may end. Holds the unfinished line, nothing else.
 
     `overflow` is set rather than raised when a line passes the bound, so that the lines before it are used first.
+
+    Attributes:
+        most: The longest line taken.
     """
 
-    __slots__ = ("_after_cr", "_at_start", "_limit", "_tail", "overflow")
+    __slots__ = ("_after_cr", "_at_start", "_left_out", "_limit", "_look", "_tail", "most", "overflow")
 
     def __init__(self, limit: int) -> None:
-        self._limit = limit
+        self._limit = self.most = self._look = limit
+        self._left_out = 0
         self._tail = (
             bytearray()
         )  # a bytearray grows in place: joining stays linear however small the pieces are
@@ -84,10 +103,14 @@ class _Lines:
             tail += lines[0]
             lines[0] = bytes(tail)
             tail.clear()
+            if self._look != self._limit:
+                self._look = self._limit
+                self._left_out = 0
         if rest:
             tail += rest
-            if len(tail) > self._limit:
-                self.overflow = True
+            if len(tail) > self._look:
+                tail[:] = self._shortened(tail)
+                self._look = max(self._limit, 2 * len(tail))  # looking costs what it looks at
         if lines and (len(data) > self._limit or len(lines[0]) > self._limit):
             self._cut_at_first_long(lines)
         return lines
@@ -110,9 +133,18 @@ class _Lines:
     def _cut_at_first_long(self, lines: list[bytes]) -> None:
         for number, line in enumerate(lines):
             if len(line) > self._limit:
-                del lines[number:]
-                self.overflow = True
-                return
+                lines[number] = self._shortened(line)
+                if self.overflow:
+                    del lines[number:]
+                    return
+            self._left_out = 0
+
+    def _shortened(self, line: bytes | bytearray) -> bytes:
+        """`line` without the media in it; `overflow` if it is too long all the same."""
+        short = _MEDIA.sub(rb"\1", line)
+        self._left_out += len(line) - len(short)
+        self.overflow = len(short) > self.most or self._left_out > MAX_MEDIA_BYTES
+        return short
 
 
 @final
@@ -135,6 +167,10 @@ class SSEParser:
         self._data: bytes | None = None
         self._more: list[bytes] = []  # the data lines after the first, which hardly any event has
         self._size = 0
+
+    def pass_on(self) -> None:
+        """See `StreamDecoder.pass_on`."""
+        self._lines.most = self._limit = MAX_PASSED_LINE_BYTES
 
     @property
     def between(self) -> bool:
@@ -228,6 +264,10 @@ class NDJSONParser:
 
     def __init__(self, *, max_line_bytes: int = MAX_LINE_BYTES) -> None:
         self._lines = _Lines(max_line_bytes)
+
+    def pass_on(self) -> None:
+        """See `StreamDecoder.pass_on`."""
+        self._lines.most = MAX_PASSED_LINE_BYTES
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """The lines that ended in `data`, blank ones left out. To be used up before the next call.

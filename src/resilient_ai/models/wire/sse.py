@@ -32,6 +32,9 @@ class EventReader(Protocol):
     flags: list[str]
     """Oddities seen on the way."""
 
+    shows: bool
+    """What no chunk can hold is told by `SHOWN`."""
+
     def event(self, name: str, data: bytes, out: list[Chunk]) -> None:
         """Appends what the event says to `out`; raises what its format's decoder raises."""
         ...
@@ -89,6 +92,11 @@ class SSEDecoder:
     def flags(self) -> tuple[str, ...]:
         """Oddities seen so far that are no failures."""
         return tuple(self._reader.flags)
+
+    def pass_on(self) -> None:
+        """See `StreamDecoder`."""
+        self._reader.shows = True
+        self._parser.pass_on()
 
     def feed(self, data: bytes) -> list[Chunk]:
         """The chunks in `data`. See `StreamDecoder`."""

@@ -7,7 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from resilient_ai.models.wire import Malformed
-from resilient_ai.models.wire.framing import MAX_LINE_BYTES, NDJSONParser, SSEEvent, SSEParser
+from resilient_ai.models.wire.framing import (
+    MAX_LINE_BYTES,
+    MAX_MEDIA_BYTES,
+    MAX_PASSED_LINE_BYTES,
+    NDJSONParser,
+    SSEEvent,
+    SSEParser,
+)
 
 STREAM = (
     b"\xef\xbb\xbf: hello\n\nevent: first\ndata: one\r\n\r\ndata:two\rdata:  three\r\r"
@@ -175,3 +182,70 @@ def test_a_line_of_json_that_never_ends_is_refused() -> None:
     assert list(parser.feed(b"[" * 10)) == []
     with pytest.raises(Malformed):
         list(parser.feed(b"["))
+
+
+MEDIA = b"iVBORw0KGgo+/_-=" * (MAX_LINE_BYTES // 8)
+"""Twice as long as a line may be."""
+
+
+@pytest.mark.parametrize("size", [1 << 10, 65_536, 1 << 20, 1 << 30])
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (b'{"type": "x", "partial_image_b64": "', b'", "index": 1}'),
+        (b'{"output":[{"result":"', b'"}],"usage":{"input_tokens":5}}'),
+        (b'{"images": [{"image_url": {"url": "data:image/png;base64,', b'"}}]}'),
+        (b'{"inlineData": {"mimeType": "image/png", "data": "', b'"}}'),
+    ],
+)
+def test_media_are_left_out_of_a_line_that_is_too_long(before: bytes, after: bytes, size: int) -> None:
+    """However it is cut, all that stands around them stays, and so does what comes behind."""
+    sent = b"data: " + before + MEDIA + after + b"\n\ndata: 2\n\n"
+    parser = SSEParser()
+    events = [one for at in range(0, len(sent), size) for one in parser.feed(sent[at : at + size])]
+    assert len(events) == 2
+    data = events[0].data
+    assert data.startswith(before)
+    assert data.endswith(after)
+    assert len(data) <= MAX_LINE_BYTES
+    assert MEDIA.count(data[len(before) : len(data) - len(after)][:16]) > 0
+    assert events[1].data == b"2"
+
+
+def test_a_line_that_is_not_too_long_is_given_as_it_is() -> None:
+    sent = b'{"result": "' + MEDIA[: MAX_LINE_BYTES // 2] + b'"}'
+    assert parsed([b"data: " + sent + b"\n\n"]) == [SSEEvent("", sent)]
+
+
+@pytest.mark.parametrize("key", [b"delta", b"text", b"arguments", b"encrypted_content", b"x"])
+def test_no_text_is_left_out_however_it_looks(key: bytes) -> None:
+    with pytest.raises(Malformed):
+        parsed([b'data: {"' + key + b'": "' + MEDIA + b'"}\n\n'])
+
+
+def test_all_that_is_left_out_of_a_line_is_bounded_too() -> None:
+    parser = SSEParser()
+    assert list(parser.feed(b'data: {"result": "')) == []
+    piece, sent = MEDIA[: 1 << 20], 0
+
+    def without_end() -> None:
+        nonlocal sent
+        while sent < 2 * MAX_MEDIA_BYTES:
+            list(parser.feed(piece))
+            sent += len(piece)
+
+    with pytest.raises(Malformed):
+        without_end()
+    assert MAX_MEDIA_BYTES <= sent <= MAX_MEDIA_BYTES + 3 * MAX_LINE_BYTES
+
+
+def test_what_somebody_else_reads_too_may_have_longer_lines() -> None:
+    text = b"a text, " * (MAX_LINE_BYTES // 4)
+    parser = SSEParser()
+    parser.pass_on()
+    sent = b"data: " + text + b"\n\n"
+    size = 65_536
+    got = [one for at in range(0, len(sent), size) for one in parser.feed(sent[at : at + size])]
+    assert got == [SSEEvent("", text)]
+    with pytest.raises(Malformed):
+        list(parser.feed(b"data: " + b"a text, " * (MAX_PASSED_LINE_BYTES // 8)))

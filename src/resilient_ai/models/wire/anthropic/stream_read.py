@@ -70,10 +70,11 @@ class MessagesReader:
         "_usage",
         "complete",
         "flags",
+        "shows",
     )
 
     def __init__(self) -> None:
-        self.complete = False
+        self.complete = self.shows = False
         self.flags: list[str] = []
         self._started = False
         self._finished = False

@@ -69,6 +69,9 @@ class BedrockDecoder:
         """Oddities seen so far that are no failures."""
         return tuple(self._flags)
 
+    def pass_on(self) -> None:
+        """See `StreamDecoder`. There is nothing here that a chunk cannot hold, and AWS bounds its frames itself."""
+
     def feed(self, data: bytes) -> list[Chunk]:
         """The chunks in `data`. See `StreamDecoder`."""
         if self.complete:

@@ -44,10 +44,10 @@ _OWN_NAMES: Final = frozenset(
 class CohereReader:
     """The `EventReader` of Cohere's chat."""
 
-    __slots__ = ("_calls", "_id", "_started", "_thought", "complete", "flags")
+    __slots__ = ("_calls", "_id", "_started", "_thought", "complete", "flags", "shows")
 
     def __init__(self) -> None:
-        self.complete = False
+        self.complete = self.shows = False
         self.flags: list[str] = []
         self._started = False
         self._id = ""

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Final, final
 
 from resilient_ai.messages import JSON, Chunk, FinishReason, ToolCallDelta, Usage
-from resilient_ai.models.wire import Malformed, ReportedError, Truncated
+from resilient_ai.models.wire import SHOWN, Malformed, ReportedError, Truncated
 from resilient_ai.models.wire.arguments import text_of
 from resilient_ai.models.wire.gemini.names import (
     CALL_ID,
@@ -53,10 +53,11 @@ class GeminiReader:
         "_under_id",
         "complete",
         "flags",
+        "shows",
     )
 
     def __init__(self) -> None:
-        self.complete = False
+        self.complete = self.shows = False
         self.flags: list[str] = []
         self._named = False
         self._seen = False  # a candidate came
@@ -160,6 +161,8 @@ class GeminiReader:
             return
         if not _KNOWN_PARTS.issuperset(part) and "text" not in part:
             self._flag(PARTS_LEFT_OUT)
+            if self.shows:
+                out.append(SHOWN)
         text = string(part.get("text"), "text")
         if part.get("thought") is True:
             self._thinking = not signature

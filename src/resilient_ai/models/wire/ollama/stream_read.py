@@ -48,6 +48,10 @@ class OllamaDecoder:
         """Oddities seen so far that are no failures."""
         return tuple(self._flags)
 
+    def pass_on(self) -> None:
+        """See `StreamDecoder`."""
+        self._parser.pass_on()
+
     def feed(self, data: bytes) -> list[Chunk]:
         """The chunks in `data`. See `StreamDecoder`."""
         if self.complete:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Final, final
 
 from resilient_ai.messages import JSON, Chunk, ToolCallDelta
-from resilient_ai.models.wire import Malformed, ReportedError, Truncated
+from resilient_ai.models.wire import SHOWN, Malformed, ReportedError, Truncated
 from resilient_ai.models.wire.flags import FINISH_MISSING
 from resilient_ai.models.wire.framing import MAX_EVENT_BYTES
 from resilient_ai.models.wire.identifiers import call_id
@@ -54,10 +54,11 @@ class ChatReader:
         "_seen",
         "complete",
         "flags",
+        "shows",
     )
 
     def __init__(self) -> None:
-        self.complete = False
+        self.complete = self.shows = False
         self.flags: list[str] = []
         self._named = False
         self._seen = False  # a choice came
@@ -140,6 +141,8 @@ class ChatReader:
             thought = thought or self._thought(delta)
             refusal = string(delta.get("refusal"), "refusal")
             self._refused = self._refused or bool(refusal)
+            if self.shows and (delta.get("audio") or delta.get("images")):
+                out.append(SHOWN)
         if text or thought or refusal:
             if chunk.get("id") == self._id:
                 self._answers += 1

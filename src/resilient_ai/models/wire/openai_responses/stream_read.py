@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Final, final
 
 from resilient_ai.messages import JSON, Chunk, ToolCallDelta
-from resilient_ai.models.wire import Malformed, ReportedError, Truncated
+from resilient_ai.models.wire import SHOWN, Malformed, ReportedError, Truncated
 from resilient_ai.models.wire.flags import REPEATED
 from resilient_ai.models.wire.identifiers import call_id
 from resilient_ai.models.wire.openai_responses.names import (
@@ -29,6 +29,9 @@ from resilient_ai.models.wire.sse import event_object
 
 INCONSISTENT: Final = "inconsistent_stream"
 """Flag: events out of their order, or a finished text that is not as long as its pieces together."""
+
+_PIECES: Final = (".delta", ".partial_image")
+"""How events are named that bring a piece of something for the reader."""
 
 _Event = Mapping[str, JSON]
 
@@ -50,10 +53,11 @@ class ResponsesReader:
         "_thought",
         "complete",
         "flags",
+        "shows",
     )
 
     def __init__(self) -> None:
-        self.complete = False
+        self.complete = self.shows = False
         self.flags: list[str] = []
         self._id: str | None = None
         self._number = -1
@@ -103,6 +107,8 @@ class ResponsesReader:
                 raise failure(response) or reported_event({"message": "the response failed"}, event=response)
             case _ if kind == "error" or event.get("error"):
                 raise _error(event)
+            case _ if self.shows and kind.endswith(_PIECES):
+                out.append(SHOWN)
             case _:
                 pass  # parts, annotations, server-side tools, and what is yet to be invented
 
@@ -212,6 +218,8 @@ class ResponsesReader:
             out.append(Chunk(reasoning="" if sent else reasoning_text(item), opaque={REASONING_ITEM: item}))
         elif kind == "message" and not sent:
             self._rest_of_message(*message_texts(item), out)
+        elif kind == "image_generation_call" and self.shows:
+            out.append(SHOWN)
         self._sent.setdefault(place, 0)  # whatever it is, there was an item
 
     def _rest_of_message(self, text: str, refusal: str, out: list[Chunk]) -> None:
