@@ -13,9 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import openai
 import pytest
 
-from resilient_ai import CallError, ConfigError, ModelError, ResilientModel, Retry
+from resilient_ai import CallError, ConfigError, ModelError, ResilientModel, Retry, wrap
 from resilient_ai.models import OpenAIModel, canned
 from resilient_ai.models.http import connect
 from resilient_ai.testing import FaultServer, RealCallBlocked, block_real_calls
@@ -286,6 +287,36 @@ def test_a_suite_can_be_kept_off_the_network(server: FaultServer) -> None:
         with pytest.raises(RealCallBlocked, match=r"api\.openai\.com"):
             real.generate("q")
         assert chain(server.url()).generate("q").text == server.text
+
+
+def test_a_wrapped_client_is_kept_off_the_network_too(server: FaultServer) -> None:
+    key = "sk-not-a-real-key"
+
+    async def ask(client: openai.AsyncOpenAI) -> str | None:
+        async with wrap(client, fallback=canned("hidden")):
+            answer = await client.chat.completions.create(
+                model="m", messages=[{"role": "user", "content": "q"}]
+            )
+        return answer.choices[0].message.content
+
+    with block_real_calls(), wrap(openai.OpenAI(api_key=key), fallback=canned("hidden")) as client:
+        with pytest.raises(RealCallBlocked, match=r"api\.openai\.com"):
+            client.chat.completions.create(model="m", messages=[{"role": "user", "content": "q"}])
+        with pytest.raises(RealCallBlocked, match=r"api\.openai\.com"):
+            asyncio.run(ask(openai.AsyncOpenAI(api_key=key)))
+        assert asyncio.run(ask(openai.AsyncOpenAI(api_key=key, base_url=server.url()))) == server.text
+
+
+@pytest.mark.parametrize("address", [("192.0.2.1", 9), ("2001:db8::1", 9)])
+def test_no_socket_of_a_test_leaves_this_machine(address: tuple[str, int]) -> None:
+    family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+    connect = socket.socket.connect
+    with block_real_calls(), socket.socket(family) as anything:
+        with pytest.raises(RealCallBlocked, match=address[0]):
+            anything.connect(address)
+        with pytest.raises(RealCallBlocked, match=address[0]):
+            anything.connect_ex(address)
+    assert socket.socket.connect is connect
 
 
 def test_cancelling_an_asynchronous_call_closes_its_connection(server: FaultServer) -> None:

@@ -39,7 +39,7 @@ def fault_server() -> Iterator[FaultServer]:
 
 @pytest.fixture
 def no_real_calls() -> Iterator[None]:
-    """Lets no request of the test leave this machine."""
+    """Lets nothing in the test connect to another machine."""
     from resilient_ai.testing import block_real_calls
 
     with block_real_calls():
