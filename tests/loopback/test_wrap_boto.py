@@ -25,6 +25,7 @@ from botocore.exceptions import (
 
 from resilient_ai import Breaker, Retry, outcome_of, unwrap, wrap
 from resilient_ai.adopt import policy_of
+from resilient_ai.core.events import AttemptStarted
 from resilient_ai.errors import ConfigError
 from resilient_ai.messages import Outcome, ToolCall
 from resilient_ai.testing import FaultServer, ScriptedModel, ok
@@ -104,6 +105,12 @@ def streamed(client: Any) -> Heard:
 
 
 ways = pytest.mark.parametrize("ask", [whole, streamed])
+
+
+def retry_handlers(client: Any) -> int:
+    """How many are asked whether `client` asks again."""
+    emitter = client.meta.events._emitter
+    return len(emitter._handlers.prefix_search("needs-retry.bedrock-runtime.Converse"))
 
 
 def second() -> ScriptedModel:
@@ -319,6 +326,50 @@ def test_botocores_own_retries_rest_while_it_is_wrapped_and_count_without_a_retr
     unwrap(client)
     assert client.__class__ is kind
     assert unwrap(client) is client
+
+
+def test_a_call_under_way_when_it_is_unwrapped_ends_under_the_policy_and_the_next_is_botocores(
+    server: FaultServer, session: str, client_at: Callable[..., Any]
+) -> None:
+    """No retry of botocore's comes on top of those of the policy; and from then on they are there again."""
+    url = server.url("status:503", dialect="bedrock", session=session)
+    client = client_at(url, session, retries={"mode": "standard", "total_max_attempts": 2})
+    before = retry_handlers(client)
+
+    def leave(event: object) -> None:
+        if isinstance(event, AttemptStarted):
+            unwrap(client)
+
+    wrap(client, retry=QUICK, observers=[leave])
+    assert retry_handlers(client) == before + 1
+    heard = whole(client)
+    assert isinstance(heard.error, ClientError)
+    assert len(server.requests(session)) == 2
+    assert retry_handlers(client) == before
+    assert isinstance(whole(client).error, ClientError)
+    assert len(server.requests(session)) == 4
+
+
+def test_a_client_wrapped_anew_while_a_call_is_under_way_keeps_both_policies(
+    server: FaultServer, session: str, client_at: Callable[..., Any]
+) -> None:
+    url = server.url("status:503", dialect="bedrock", session=session)
+    client = client_at(url, session, retries={"mode": "standard", "total_max_attempts": 5})
+    before = retry_handlers(client)
+    again: list[int] = []
+
+    def wrap_anew(event: object) -> None:
+        if isinstance(event, AttemptStarted) and not again:
+            again.append(len(server.requests(session)))
+            wrap(client, retry=Retry(attempts=3, base=0.01, cap=0.02))
+
+    wrap(client, retry=QUICK, observers=[wrap_anew])
+    assert isinstance(whole(client).error, ClientError)
+    assert len(server.requests(session)) == 2
+    assert isinstance(whole(client).error, ClientError)
+    assert len(server.requests(session)) == 5
+    unwrap(client)
+    assert retry_handlers(client) == before
 
 
 def test_an_outcome_lives_as_long_as_the_answer_and_the_answer_stays_plain_data(

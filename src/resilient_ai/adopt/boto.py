@@ -20,6 +20,7 @@ from resilient_ai.adopt.keys import keep
 from resilient_ai.adopt.layers import base_of, layer_of, put_over, take_away
 from resilient_ai.adopt.primary import Primary
 from resilient_ai.adopt.visits import Visit, visited
+from resilient_ai.core.fork import ChildLock
 from resilient_ai.errors import CallError, ConfigError, ModelError, StreamInterrupted
 from resilient_ai.history import OutcomeHeader, remember
 from resilient_ai.models.wire import WireError
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from resilient_ai.messages import JSON
 
 POLICY: Final = "_resilient_policy"
+HOLD: Final = "_resilient_hold"
 
 PROVIDER: Final = "bedrock"
 
@@ -100,34 +102,92 @@ def adopt(client: Any, policy: Policy, attempts: int) -> None:
         attempts: Attempts the client itself is set to.
     """
     base = base_of(client)
+    hold = _Hold(client.meta.events)
 
     def call(self: Any, *given: Any, **named: Any) -> Any:
-        return base._make_api_call(self, *given, **named)  # noqa: SLF001 - as above
+        with hold:
+            return base._make_api_call(self, *given, **named)  # noqa: SLF001 - as above
 
-    put_over(client, {POLICY: policy, "_make_api_call": visited(call, like=base._make_api_call, keep=_kept)})  # noqa: SLF001 - as above
+    put_over(
+        client,
+        {
+            POLICY: policy,
+            HOLD: hold,
+            "_make_api_call": visited(call, like=base._make_api_call, keep=_kept),  # noqa: SLF001 - as above
+        },
+    )
     session = client._endpoint.http_session  # noqa: SLF001 - the one the request would be sent by
-    events = client.meta.events
 
     def sending(request: Any, event_name: str, **_: Any) -> Any:
+        if request.context is not None:
+            request.context[_MARK] = True
         transport = AwsTransport(session, request, event_name.rpartition(".")[2])
         return drive(_dispatched(policy, transport, attempts).carry())
 
-    # In front of botocore's own handlers: the first answer that is not None counts.
-    events.register_first(_SENDING, sending, unique_id=f"{_MARK}-{_SENDING}")
-    events.register_first(_RETRYING, _refuse_retry, unique_id=f"{_MARK}-{_RETRYING}")
+    hold.begin(sending)
 
 
 def release(client: Any) -> None:
-    """Undoes `adopt`."""
-    if layer_of(client) is None:
+    """Undoes `adopt`. A call under way ends under the policy."""
+    layer = layer_of(client)
+    if layer is None:
         return
-    for event in (_SENDING, _RETRYING):
-        client.meta.events.unregister(event, unique_id=f"{_MARK}-{event}")
+    hold: _Hold = vars(layer)[HOLD]
     take_away(client)
+    hold.end()
 
 
-def _refuse_retry(**_: Any) -> bool:
-    return False
+@final
+class _Hold:
+    """The handlers of one policy on the events of one client. botocore's own retries rest for its requests, until the last call has ended.
+
+    That is asked when a request has come back: were it asked of botocore again for a call that was under way when the client was unwrapped,
+    all its attempts would be made once more.
+
+    Args:
+        events: The client's.
+    """
+
+    __slots__ = ("_calls", "_ended", "_events", "_lock")
+
+    def __init__(self, events: Any) -> None:
+        self._events = events
+        self._lock = ChildLock()
+        self._calls = 0
+        self._ended = False
+
+    def begin(self, sending: Callable[..., Any]) -> None:
+        """Has `sending` asked before a request is sent. In front of botocore's own handlers: the first answer that is not None counts."""
+        self._events.register_first(_SENDING, sending, unique_id=self)
+        self._events.register_first(_RETRYING, _refuse_retry, unique_id=(self, _RETRYING))
+
+    def end(self) -> None:
+        """The client has left the policy."""
+        self._events.unregister(_SENDING, unique_id=self)
+        with self._lock:
+            self._ended = True
+            under_way = self._calls
+        if not under_way:
+            self._let_go()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._calls += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._calls -= 1
+            last = self._ended and not self._calls
+        if last:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        self._events.unregister(_RETRYING, unique_id=(self, _RETRYING))
+
+
+def _refuse_retry(request_dict: Mapping[str, Any], **_: Any) -> bool | None:
+    """Refuses one to a request that was sent by a policy; None leaves it to botocore."""
+    return False if _MARK in request_dict["context"] else None
 
 
 def _kept(result: Any, visit: Visit) -> Any:
