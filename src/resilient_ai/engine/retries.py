@@ -5,7 +5,7 @@ Everything that may forbid another attempt is asked before anything waits.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Final, final
 
 from resilient_ai.core.failure import FailureKind
 from resilient_ai.engine.choice import LEAST_ATTEMPT_SECONDS
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from resilient_ai.engine.choice import Choice
     from resilient_ai.engine.endings import Ending
     from resilient_ai.engine.plan import Hop, Plan
+
+PATIENT_SECONDS: Final = 0.25
+"""A model that is asked until the deadline is not asked more often than this, whatever the backoff and the hints: beyond the attempts it would
+have had anyway, nothing else bounds them."""
 
 
 @final
@@ -111,6 +115,8 @@ class Retries:
         pause = strategies.wait(self._failures, verdict, self._chance)
         if now + pause + LEAST_ATTEMPT_SECONDS > latest and verdict.retry_after is not None:
             pause = verdict.retry_after  # the exact hint may still fit where the spread does not
+        if waits and not some_left:
+            pause = max(pause, PATIENT_SECONDS)
         if now + pause + LEAST_ATTEMPT_SECONDS > latest:
             self._suppressed("deadline", now)
             return None

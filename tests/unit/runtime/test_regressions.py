@@ -74,6 +74,22 @@ def test_a_kind_that_is_waited_for_has_no_count_in_the_worst_case() -> None:
     assert "as many as" in chain.explain()
 
 
+@pytest.mark.parametrize("hint", [None, 0.0])
+def test_a_model_that_is_waited_for_is_not_asked_in_a_storm(colour: Colour, hint: float | None) -> None:
+    down = ScriptedModel([error(500, retry_after=hint)], name="down", repeat=True)
+    chain = colour.chain(
+        down,
+        deadline=10,
+        on={"server_error": "wait"},
+        retry=Retry(attempts=3, base=0.0),
+        breaker=Breaker(enabled=False),
+        budget=RetryBudget(enabled=False),
+    )
+    with pytest.raises(ModelError):
+        colour.ask(chain)
+    assert 30 < len(down.log) <= 3 + 10 / 0.25
+
+
 def test_a_model_once_slow_is_asked_again_when_what_is_known_of_it_is_old(colour: Colour) -> None:
     mended = ScriptedModel([*[ok(after=15)] * 10, ok("mended")], name="mended")
     chain = colour.chain(mended, ScriptedModel([ok("other")], name="other", repeat=True), deadline=20)
