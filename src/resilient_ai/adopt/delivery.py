@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from resilient_ai.adopt.answers import body_stream, headers_of
 from resilient_ai.adopt.dialects import wants_usage
+from resilient_ai.adopt.steady import steady_state
 from resilient_ai.messages import Reply
 from resilient_ai.runtime.blocking import drive
 
@@ -29,7 +30,7 @@ class Delivery:
         final: Turns what breaks the stream into what the caller meets.
     """
 
-    __slots__ = ("_encoder", "_ended", "_final", "_first", "_session", "_source")
+    __slots__ = ("_encoder", "_ended", "_final", "_first", "_session", "_source", "_steady")
 
     def __init__(
         self,
@@ -42,6 +43,7 @@ class Delivery:
         self._source = source
         self._encoder = encoder
         self._final = final
+        self._steady = None if source is None or encoder is not None else steady_state(session, source)
         self._first = True
         self._ended = False
 
@@ -53,13 +55,39 @@ class Delivery:
 
     def pieces(self) -> Iterator[bytes]:
         """The bytes as they come, for a blocking reader."""
+        steady = self._steady
         while (piece := drive(self.next())) is not None:
             if piece:
                 yield piece
+            if steady is None or not steady.begins():
+                continue
+            ahead = steady.source.pieces
+            while steady.asked():
+                try:
+                    piece = next(ahead, None)
+                except BaseException as error:  # noqa: BLE001 - raised again where it ends the stream
+                    steady.failed(error)
+                    break
+                if piece is None or not steady.took(piece):
+                    break
+                yield piece
 
     async def _apieces(self) -> AsyncIterator[bytes]:
+        steady = self._steady
         while (piece := await self.next()) is not None:
             if piece:
+                yield piece
+            if steady is None or not steady.begins():
+                continue
+            ahead = steady.source.pieces
+            while steady.asked():
+                try:
+                    piece = await steady.bounded(anext(ahead, None), steady.until)
+                except BaseException as error:  # noqa: BLE001 - as above
+                    steady.failed(error)
+                    break
+                if piece is None or not steady.took(piece):
+                    break
                 yield piece
 
     def close(self) -> None:

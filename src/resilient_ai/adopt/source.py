@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from resilient_ai.adopt.primary import Primary
     from resilient_ai.core.model import Scope
     from resilient_ai.models.wire import Codec
+    from resilient_ai.models.wire.recurring import RecurringEvent
 
 MAX_HELD_BYTES: Final = 4 * 1024 * 1024
 """The most that is kept from the SDK until the first content. What is longer (a picture, an echo of the request) is for it to read."""
@@ -46,6 +47,7 @@ class ProviderStream:
     """
 
     __slots__ = (
+        "_ahead",
         "_begun",
         "_below",
         "_decoder",
@@ -56,12 +58,12 @@ class ProviderStream:
         "_loop",
         "_network",
         "_now",
-        "_pieces",
         "_primary",
         "_response",
         "_scope",
         "_shared",
         "in_memory",
+        "pieces",
         "tape",
         "whole",
     )
@@ -87,9 +89,11 @@ class ProviderStream:
         self._scope = scope
         self.whole = False
         """The server sent a whole body in place of a stream, which the SDK could not read."""
-        self._fault: Exception | None = None
+        self._fault: BaseException | None = None
         self._held = 0
-        self._pieces: Any = self._opened(response)
+        self.pieces: Any = self._opened(response)
+        """The body as it comes. Whoever takes a piece of it that is not for `receive` alone hands on the piece by itself."""
+        self._ahead: bytes | None = None
         self._now = scope.clock.now
         self._network: Any = None
         """The connection of a response that was given away."""
@@ -111,12 +115,14 @@ class ProviderStream:
         if decoder.complete:
             return None
         data: bytes | None
-        if self._loop is not None:
-            data = await anext(self._pieces, None)
+        if self._ahead is not None:
+            data, self._ahead = self._ahead, None
+        elif self._loop is not None:
+            data = await anext(self.pieces, None)
         elif self._now() > until:
             raise AttemptTimeout
         else:
-            data = next(self._pieces, None)
+            data = next(self.pieces, None)
         try:
             if data is None:
                 return decoder.end() or None
@@ -136,13 +142,25 @@ class ProviderStream:
             return chunks
 
     def _raise_fault(self) -> None:
-        """Raises what was wrong with the last bytes, now that what stood before it was handed on."""
+        """Raises what was wrong with the last bytes, now that what stood before it was handed on, or what reading ahead has raised."""
         fault, self._fault = self._fault, None
         try:
             if fault is not None:
                 raise fault
         finally:
             del fault  # it holds this frame
+
+    @property
+    def recurring(self) -> RecurringEvent | None:
+        """See `StreamDecoder`."""
+        return self._decoder.recurring
+
+    def put_back(self, came: bytes | BaseException) -> None:
+        """What was taken of `pieces` ahead of `receive`, or raised there, is its to judge."""
+        if isinstance(came, BaseException):
+            self._fault = came
+        else:
+            self._ahead = came
 
     @property
     def complete(self) -> bool:
@@ -180,7 +198,7 @@ class ProviderStream:
         Read to the end, a connection serves the next call. A server that does not end is not waited for, and nothing that is wrong there
         is told any more: the answer is complete.
         """
-        pieces = self._pieces
+        pieces = self.pieces
         if pieces is None or self._shared:
             await self.release()
             return None
@@ -233,8 +251,8 @@ class ProviderStream:
     def _let_go(self) -> tuple[Any, Any]:
         """What is to be closed, once, and the generator that reads it."""
         below = self._below if self._response is None else self._response
-        pieces = self._pieces
-        self._below = self._response = self._pieces = None
+        pieces = self.pieces
+        self._below = self._response = self.pieces = None
         return below, pieces
 
     def _opened(self, response: Any) -> Iterator[bytes] | AsyncIterator[bytes]:

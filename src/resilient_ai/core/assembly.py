@@ -42,10 +42,10 @@ class ReplyBuilder:
         "_model",
         "_reasoning",
         "_refusal",
-        "_text",
         "_thought",
         "_usage",
         "size",
+        "texts",
     )
 
     def __init__(self, model: str | None = None) -> None:
@@ -55,7 +55,8 @@ class ReplyBuilder:
         self._id: str | None = None
         self._usage = UNKNOWN_USAGE
         self._finish: FinishReason | None = None
-        self._text: list[str] = []
+        self.texts: list[str] = []
+        """The text so far, in pieces."""
         self._thought: list[str] = []
         self._refusal: list[str] = []
         self._reasoning: list[Reasoning] = []
@@ -66,7 +67,7 @@ class ReplyBuilder:
         if chunk.restarted:
             self._clear()
         if chunk.text:
-            self._text.append(chunk.text)
+            self.texts.append(chunk.text)
             self.size += len(chunk.text)
         if chunk.reasoning:
             self._thought.append(chunk.reasoning)
@@ -101,7 +102,7 @@ class ReplyBuilder:
         """The answer as far as it came. `finish_reason` is `other` where none came."""
         self._close_reasoning({})
         return Reply(
-            text="".join(self._text),
+            text="".join(self.texts),
             tool_calls=tuple(
                 ToolCall(call.id, call.name, "".join(call.arguments), call.opaque)
                 for _, call in sorted(self._calls.items())
@@ -119,7 +120,7 @@ class ReplyBuilder:
     def _clear(self) -> None:
         self._id = None
         self._finish = None
-        for part in (self._text, self._thought, self._refusal, self._reasoning, self._calls):
+        for part in (self.texts, self._thought, self._refusal, self._reasoning, self._calls):
             part.clear()
 
     def _close_reasoning(self, opaque: Mapping[str, JSON]) -> None:

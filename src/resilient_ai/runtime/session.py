@@ -29,6 +29,7 @@ from resilient_ai.runtime.orchestrate import (
     scope_of,
     with_outcome,
 )
+from resilient_ai.runtime.pace import Pace
 
 if TYPE_CHECKING:
     from resilient_ai.core.model import ChunkSource, Scope
@@ -49,26 +50,22 @@ class Session:
 
     __slots__ = (
         "_ask",
-        "_assembly",
-        "_away",
-        "_away_before",
+        "_begun",
         "_call",
         "_check",
-        "_chunks",
-        "_driver",
-        "_first_content",
-        "_handed",
         "_interrupted",
         "_judge",
-        "_last_content",
         "_on_interrupt",
         "_placed",
         "_places",
         "_ready",
         "_scope",
         "_source",
-        "_state",
         "_step",
+        "assembly",
+        "driver",
+        "ended",
+        "pace",
         "reply",
     )
 
@@ -82,7 +79,7 @@ class Session:
         on_interrupt: str,
     ) -> None:
         self._call = call
-        self._driver = driver
+        self.driver = driver
         self._places = places
         self._judge = judge
         self._check = check
@@ -91,26 +88,18 @@ class Session:
         self._ask: Ask | None = None
         self._scope: Scope | None = None
         self._source: ChunkSource | None = None
-        self._assembly: ReplyBuilder | None = None
+        self.assembly: ReplyBuilder | None = None
+        """The answer as it grows."""
+        self.pace: Pace | None = None
+        """The clocks of the attempt under way."""
         self._ready: deque[Chunk] = deque()
-        self._chunks = 0
-        self._first_content: float | None = None
-        self._last_content = 0.0
-        self._handed = 0.0
-        self._away = 0.0
-        """Seconds of this attempt in which the caller did not ask for more, after its first content."""
-        self._away_before = 0.0
-        """Those of them before its last content."""
         self._interrupted = False
         self._placed = False
-        self._state = "new"
+        self._begun = False
+        self.ended = False
+        """Nothing more will come."""
         self.reply: Reply | None = None
         """The answer: whole once the stream has ended, what came of it if it was cut or left early."""
-
-    @property
-    def ended(self) -> bool:
-        """Nothing more will come."""
-        return self._state == "ended"
 
     async def start(self, step: Step | None = None) -> None:
         """Brings the stream to its first content, through retries and fallback.
@@ -121,10 +110,10 @@ class Session:
         Raises:
             Exception: As for a unary call.
         """
-        if self._state != "new":
+        if self._begun or self.ended:
             return
-        self._state = "open"
-        clock = self._driver.clock
+        self._begun = True
+        clock = self.driver.clock
         self._placed = handed_over = step is not None
         if handed_over:
             self._step = step
@@ -135,7 +124,7 @@ class Session:
             if handed_over:
                 await self._fill()
                 return
-            await enter(self._call, self._driver, self._places)
+            await enter(self._call, self.driver, self._places)
             self._placed = True
             self._step = self._call.begin(clock.now())
             await self._fill()
@@ -154,10 +143,10 @@ class Session:
             StreamInterrupted: It broke after content was delivered.
             InvalidOutput: It ended, and what came does not fit what was asked.
         """
-        if self._state == "new":
+        if not self._begun:
             await self.start()
         if not self._ready:
-            if self._state == "ended":
+            if self.ended:
                 return None
             try:
                 await self._fill()
@@ -172,8 +161,10 @@ class Session:
         Raises:
             Exception: As `next`.
         """
+        if not self._begun:
+            await self.start()
         ready = self._ready
-        if not ready and self._state == "open":
+        if not ready and not self.ended:
             try:
                 await self._fill()
             except BaseException as error:
@@ -185,12 +176,11 @@ class Session:
 
     async def close(self) -> None:
         """Ends the stream now: closes the connection, gives everything back, keeps what came. Idempotent."""
-        if self._state == "ended":
+        if self.ended:
             return
-        if self._state == "new":
-            self._state = "ended"
+        self.ended = True
+        if not self._begun:
             return
-        self._state = "ended"
         self._ready.clear()
         try:
             await self._close_source()
@@ -199,10 +189,11 @@ class Session:
 
     def abandon(self) -> None:
         """As `close`, for garbage collection and interpreter exit: without waiting, from any thread."""
-        if self._state in ("ended", "new"):
-            self._state = "ended"
+        if self.ended:
             return
-        self._state = "ended"
+        self.ended = True
+        if not self._begun:
+            return
         self._ready.clear()
         source = self._source
         self._source = None
@@ -214,36 +205,36 @@ class Session:
 
     async def _fill(self) -> None:
         """Reads until a chunk is ready or the stream has ended."""
-        if self._first_content is not None:
-            self._away += self._driver.clock.now() - self._handed
-        while not self._ready and self._state == "open":
-            step, scope, source = self._ask, self._scope, self._source
-            if source is None or step is None or scope is None:
+        now = self.driver.clock.now()
+        while not self._ready and not self.ended:
+            step, scope, source, pace = self._ask, self._scope, self._source, self.pace
+            if source is None or step is None or scope is None or pace is None:
                 await self._advance()
                 continue
-            until, phase = self._bound(step, scope)
+            until = pace.asked(now)
+            scope.until = pace.whole
             try:
-                chunks = await self._driver.bounded(source.receive(until), until)
-                now = self._driver.clock.now()
+                chunks = await self.driver.bounded(source.receive(until), until)
+                now = self.driver.clock.now()
                 if chunks is not None and now > until + LATE_SECONDS:
                     # A source that always has something never suspends, so no timer ever fires: look at the clock.
-                    raise AttemptTimeout(phase, sent=True)
+                    raise AttemptTimeout(pace.phase, sent=True)
             except Exception as error:  # noqa: BLE001 - every failure of a model becomes exactly one verdict
                 await self._close_source()
-                self._settle(failed(step, scope, _phased(error, phase != "attempt", phase), self._judge))
+                self._settle(failed(step, scope, _phased(error, pace.phase), self._judge))
                 continue
             if chunks is None:
-                await self._end(step, scope)
-            elif not self._take(chunks, step, now):
+                await self._end(step, scope, pace)
+            elif not self._take(chunks, step, pace, now):
                 await self._close_source()
                 self._settle(failed(step, scope, endless(step), self._judge))
 
     async def _advance(self) -> None:
         """Does what the state machine says, up to an open stream or the end."""
         step = self._step
-        clock = self._driver.clock
+        clock = self.driver.clock
         if type(step) is Pause:
-            await self._driver.sleep_until(step.until)
+            await self.driver.sleep_until(step.until)
             self._step = self._call.resume(clock.now())
         elif type(step) is Ask:
             await self._open(step)
@@ -257,67 +248,50 @@ class Session:
             self._complete()
 
     async def _open(self, step: Ask) -> None:
-        scope = scope_of(step, self._driver)
+        scope = scope_of(step, self.driver)
         self._ask = step
         self._scope = scope
-        self._first_content = None
-        self._away = self._away_before = 0.0
-        self._chunks = 0
-        if self._assembly is None or self._on_interrupt != "continue" or not self._call.committed:
-            self._assembly = ReplyBuilder(step.hop.name)
-        until = min(step.until, step.started + scope.first_token)
-        token = CURRENT_DEADLINE.set((self._driver.clock, step.until))
+        self.pace = pace = Pace(step, scope)
+        if self.assembly is None or self._on_interrupt != "continue" or not self._call.committed:
+            self.assembly = ReplyBuilder(step.hop.name)
+        until = pace.asked(step.started)
+        token = CURRENT_DEADLINE.set((self.driver.clock, step.until))
         try:
-            self._source = await self._driver.bounded(step.hop.model.open(step.request, scope), until)
+            self._source = await self.driver.bounded(step.hop.model.open(step.request, scope), until)
         except Exception as error:  # noqa: BLE001 - every failure of a model becomes exactly one verdict
-            self._settle(failed(step, scope, _phased(error, until < step.until, "first_token"), self._judge))
+            self._settle(failed(step, scope, _phased(error, pace.phase), self._judge))
         finally:
             CURRENT_DEADLINE.reset(token)
 
-    def _bound(self, step: Ask, scope: Scope) -> tuple[float, str]:
-        """The instant by which content must have come, and which clock says so."""
-        until = step.until
-        if self._call.committed and self._on_interrupt == "raise":
-            # Nobody behind will be asked any more: the time kept for them is free.
-            # And so is the time the caller took: the attempt's clock is the provider's.
-            until = min(self._call.until, step.started + step.hop.timeouts.attempt + self._away)
-            scope.until = until
-        if self._first_content is None:
-            bound, phase = step.started + scope.first_token, "first_token"
-        else:
-            # The caller's own pauses are not the provider's. Events without content, which an SDK fetches one after the other, set nothing back.
-            bound, phase = self._last_content + self._away - self._away_before + scope.idle, "idle"
-        return (bound, phase) if bound < until else (until, "attempt")
-
-    def _take(self, chunks: Sequence[Chunk], step: Ask, now: float) -> bool:
+    def _take(self, chunks: Sequence[Chunk], step: Ask, pace: Pace, now: float) -> bool:
         """Passes chunks on; False if the answer has become longer than any answer is."""
-        assembly = self._assembly
+        assembly = self.assembly
         if assembly is None:
             raise AssertionError("chunks without an answer to put them in")
-        self._handed = now
         for chunk in chunks:
             assembly.add(chunk)
             if chunk.text or chunk.has_content:
-                self._last_content = now
-                self._away_before = self._away
-                self._chunks += 1
-                if self._first_content is None:
-                    self._begin_content(step, now)
+                begins = pace.first_content is None
+                pace.content(now)
+                if begins:
+                    self._begin_content(step, pace, now)
                     self._ready.append(assembly.introduced(chunk))
                     continue
-            if self._first_content is not None:
+            if pace.first_content is not None:
                 self._ready.append(chunk)
+        pace.handed(now)
         return assembly.size <= MAX_ANSWER_CHARACTERS
 
-    def _begin_content(self, step: Ask, now: float) -> None:
-        self._first_content = now - step.started
+    def _begin_content(self, step: Ask, pace: Pace, now: float) -> None:
         if self._call.committed and self._interrupted:
             self._interrupted = False
             if self._on_interrupt == "restart":
                 self._ready.append(Chunk(restarted=True, model=step.hop.name))
         self._call.commit(now)
+        if self._on_interrupt == "raise":
+            pace.freed(self._call.until, step.hop.timeouts.attempt)
 
-    async def _end(self, step: Ask, scope: Scope) -> None:
+    async def _end(self, step: Ask, scope: Scope, pace: Pace) -> None:
         """The terminal event came."""
         source = self._source
         if source is None:
@@ -337,15 +311,15 @@ class Session:
             ended.checked = True
             self._settle(ended)
             return
-        now = self._driver.clock.now()
+        now = self.driver.clock.now()
         self._call.commit(now)
         self._step = self._call.settle(
             Ended(
                 reply=reply,
-                first_content=self._first_content,
-                chunks=self._chunks,
+                first_content=pace.first_content,
+                chunks=pace.chunks,
                 checked=self._check is not None,
-                away=self._away,
+                away=pace.away,
                 notes=scope.notes,
             ),
             now,
@@ -353,30 +327,32 @@ class Session:
 
     def _settle(self, ended: Ended) -> None:
         scope = self._scope
-        if self._call.committed and self._assembly is not None and scope is not None:
+        if self._call.committed and self.assembly is not None and scope is not None:
             ended.reply = self._assembled(scope)
             self.reply = ended.reply
             self._interrupted = True
-        elif self._assembly is not None and scope is not None and ended.reply is None:
-            _note_usage(scope, self._assembly.usage)
-        ended.first_content = self._first_content
-        ended.chunks = self._chunks
-        self._step = self._call.settle(ended, self._driver.clock.now())
+        elif self.assembly is not None and scope is not None and ended.reply is None:
+            _note_usage(scope, self.assembly.usage)
+        pace = self.pace
+        if pace is not None:
+            ended.first_content = pace.first_content
+            ended.chunks = pace.chunks
+        self._step = self._call.settle(ended, self.driver.clock.now())
 
     def _assembled(self, scope: Scope) -> Reply:
-        if self._assembly is None or self._ask is None:
+        if self.assembly is None or self._ask is None:
             raise AssertionError("no answer to assemble")
         request_id = scope.notes.get("request_id")
         return replace(
-            self._assembly.reply(provider=self._ask.hop.provider),
+            self.assembly.reply(provider=self._ask.hop.provider),
             request_id=request_id if isinstance(request_id, str) else None,
         )
 
     # --- endings ------------------------------------------------------------------------------------------------------
 
     def _complete(self) -> None:
-        self._state = "ended"
-        clock = self._driver.clock
+        self.ended = True
+        clock = self.driver.clock
         reply = self.reply
         outcome = self._call.finish(clock.now(), clock.wall(), None, reply)
         if reply is not None:
@@ -385,9 +361,9 @@ class Session:
 
     async def _fail(self, error: BaseException) -> None:
         """The stream ends with `error`: raised by the state machine, or a cancellation."""
-        if self._state == "ended":
+        if self.ended:
             return
-        self._state = "ended"
+        self.ended = True
         if not isinstance(error, Exception):
             try:
                 await self._close_source()
@@ -398,7 +374,7 @@ class Session:
             await self._close_source()
         finally:
             if isinstance(error, ResilientError) or self._call.endings:
-                outcome = closed(self._call, self._driver, error)
+                outcome = closed(self._call, self.driver, error)
                 if self.reply is not None:
                     self.reply = with_outcome(self.reply, outcome)
                 self._free()
@@ -407,17 +383,17 @@ class Session:
 
     def _leave(self, error: str | None) -> None:
         """Gives the permit back as neutral and closes the history with what came."""
-        clock = self._driver.clock
+        clock = self.driver.clock
         now = clock.now()
-        scope = self._scope
-        partial = self._assembled(scope) if self._assembly is not None and scope is not None else None
+        scope, pace = self._scope, self.pace
+        partial = self._assembled(scope) if self.assembly is not None and scope is not None else None
         self._call.abandon(
             now,
             Ended(
                 reply=partial,
                 verdict=CANCELLED if error is not None else None,
-                first_content=self._first_content,
-                chunks=self._chunks,
+                first_content=None if pace is None else pace.first_content,
+                chunks=0 if pace is None else pace.chunks,
                 notes={} if scope is None else scope.notes,
             ),
             "cancelled" if error is not None else "abandoned",
@@ -454,9 +430,9 @@ def endless(step: Ask) -> ModelError:
     )
 
 
-def _phased(error: Exception, narrower: bool, phase: str) -> Exception:  # noqa: FBT001 - internal, always two plain values
+def _phased(error: Exception, phase: str) -> Exception:
     """`error`, with the clock that ran out named where the driver could not know it."""
-    if isinstance(error, AttemptTimeout) and narrower and error.phase == "attempt":
+    if isinstance(error, AttemptTimeout) and phase != "attempt" and error.phase == "attempt":
         named = AttemptTimeout(phase, sent=error.sent)
         named.__cause__ = error.__cause__
         return named

@@ -10,10 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Protocol, final
+from typing import TYPE_CHECKING, Final, Protocol, final
 
 from resilient_ai.core.identifiers import place
 from resilient_ai.messages import JSON, Chunk, Reply, Request
+
+if TYPE_CHECKING:
+    from resilient_ai.models.wire.recurring import RecurringEvent
 
 
 class WireError(Exception):
@@ -90,6 +93,14 @@ class StreamDecoder(Protocol):
 
     complete: bool
     """The terminal event was seen: nothing more needs to be read."""
+
+    @property
+    def recurring(self) -> RecurringEvent | None:
+        """What the last event has in common with those that differ from it in nothing but their text: bytes it reads need not be fed.
+
+        None where nothing is known to recur.
+        """
+        ...
 
     @property
     def flags(self) -> tuple[str, ...]:

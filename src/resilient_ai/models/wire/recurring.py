@@ -13,7 +13,7 @@ from typing import Final, Self, final
 
 from pydantic_core import from_json
 
-from resilient_ai.messages import JSON, Chunk
+from resilient_ai.messages import JSON
 from resilient_ai.models.wire import WireError
 from resilient_ai.models.wire.framing import SSEParser
 from resilient_ai.models.wire.jsonbody import JSONObject, decode_object
@@ -41,15 +41,20 @@ _PROBE: Final = b"~probe~"
 
 @final
 class RecurringEvent:
-    """The bytes around the text of an event, its padding aside. Immutable."""
+    """The bytes around the text of an event, its padding aside.
 
-    __slots__ = ("_after", "_before", "_padding", "_rest")
+    Attributes:
+        met: Such an event came again.
+    """
+
+    __slots__ = ("_after", "_before", "_padding", "_rest", "met")
 
     def __init__(self, before: bytes, after: bytes, padding: re.Pattern[bytes] | None, rest: bytes) -> None:
         self._before = before
         self._after = after
         self._padding = padding
         self._rest = rest
+        self.met = False
 
     @classmethod
     def learned(cls, data: bytes, text: str, text_in: TextIn) -> Self | None:
@@ -86,8 +91,8 @@ class RecurringEvent:
         except WireError:
             return False
 
-    def read(self, data: bytes, out: list[Chunk]) -> int:
-        """Appends the texts of the events `data` begins with to `out`, as long as they are such events; how many bytes those are."""
+    def read(self, data: bytes, texts: list[str]) -> int:
+        """Appends the texts of the events `data` begins with to `texts`, as long as they are such events; how many bytes those are."""
         at, size = 0, len(data)
         before, after, padding, rest = self._before, self._after, self._padding, self._rest
         while at < size:
@@ -107,8 +112,10 @@ class RecurringEvent:
                 text = raw.decode() if b"\\" not in raw else _unescaped(raw)
             except ValueError:
                 break
-            out.append(Chunk(text))
+            texts.append(text)
             at = end
+        if at:
+            self.met = True
         return at
 
 

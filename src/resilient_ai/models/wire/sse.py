@@ -59,6 +59,7 @@ class SSEDecoder:
 
     Attributes:
         complete: The terminal event was seen, or the stream ended well: nothing more is to be read.
+        recurring: See `StreamDecoder`.
     """
 
     __slots__ = (
@@ -68,10 +69,10 @@ class SSEDecoder:
         "_out",
         "_parser",
         "_reader",
-        "_recurring",
         "_started",
         "_text_in",
         "complete",
+        "recurring",
     )
 
     def __init__(
@@ -79,7 +80,7 @@ class SSEDecoder:
     ) -> None:
         self._reader = reader
         self._text_in = text_in
-        self._recurring: RecurringEvent | None = None
+        self.recurring: RecurringEvent | None = None
         self._learned = 0
         self._decode_reply = decode_reply
         self._parser = SSEParser()
@@ -100,15 +101,17 @@ class SSEDecoder:
 
     def feed(self, data: bytes) -> list[Chunk]:
         """The chunks in `data`. See `StreamDecoder`."""
-        if self._recurring is not None:
-            at = self._recurring.read(data, self._out)
-            if at:
-                self._learned = 0
+        recurring = self.recurring
+        if recurring is not None:
+            texts: list[str] = []
+            at = recurring.read(data, texts)
+            self._out += map(Chunk, texts)
             if at == len(data):
-                out, self._out = self._out, []
-                return out
+                return self.take()
             data = data[at:]
-            self._recurring = None  # what comes now may change what the event means
+            if recurring.met:
+                self._learned = 0
+            self.recurring = None  # what comes now may change what the event means
         if self.complete:
             return []
         if not self._started:
@@ -140,7 +143,7 @@ class SSEDecoder:
         """Keeps what is around the text of `data`, if that was one event and nothing but text."""
         if self._text_in is not None and chunk == Chunk(chunk.text) and self._parser.between:
             self._learned += 1
-            self._recurring = RecurringEvent.learned(data, chunk.text, self._text_in)
+            self.recurring = RecurringEvent.learned(data, chunk.text, self._text_in)
 
     def take(self) -> list[Chunk]:
         """Chunks read before a fault. See `StreamDecoder`."""

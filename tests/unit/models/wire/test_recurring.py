@@ -168,7 +168,7 @@ def test_lengths_that_providers_hide_do_not_make_an_event_another(first: bytes, 
     recurring = RecurringEvent.learned(first, "one", text_in)
     assert recurring is not None
     for event in others:
-        out: list[Chunk] = []
+        out: list[str] = []
         assert recurring.read(event, out) == len(event)
         assert len(out) == 1
 

@@ -51,6 +51,9 @@ class BedrockDecoder:
         "_blocks", "_body", "_calls", "_decode_reply", "_finished", "_flags", "_out", "_parser", "_signed", "_started", "complete",
     )  # fmt: skip
 
+    recurring = None
+    """Every record is read in full."""
+
     def __init__(self, decode_reply: Callable[[bytes], Reply]) -> None:
         self.complete = False
         self._decode_reply = decode_reply

@@ -33,6 +33,9 @@ class OllamaDecoder:
 
     __slots__ = ("_calls", "_flags", "_named", "_out", "_parser", "_said", "_thinking", "complete")
 
+    recurring = None
+    """Every record is read in full."""
+
     def __init__(self) -> None:
         self.complete = False
         self._flags: list[str] = []

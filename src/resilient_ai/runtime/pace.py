@@ -1,0 +1,120 @@
+"""The clocks of one attempt at a stream.
+
+Both run on content, so that pings and empty events cannot keep a dead stream alive, and the time the caller takes between two chunks counts
+for nobody.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, final
+
+if TYPE_CHECKING:
+    from resilient_ai.core.model import Scope
+    from resilient_ai.engine.steps import Ask
+
+_NEVER: Final = float("inf")
+
+
+@final
+class Pace:
+    """When content came, when it was asked for, and by when more must come. One task or thread at a time.
+
+    Args:
+        step: The attempt.
+        scope: What it may use.
+
+    Attributes:
+        until: The instant by which the stream must go on, as of the last time it was asked for more.
+        whole: The instant by which it must have ended, likewise.
+        first_content: Seconds until the first content; None before it.
+        chunks: Chunks with content.
+        away: Seconds in which the caller did not ask for more, after the first content.
+    """
+
+    __slots__ = (
+        "_away_at_content",
+        "_first_until",
+        "_handed",
+        "_idle",
+        "_last",
+        "_most",
+        "_most_at_work",
+        "_started",
+        "away",
+        "chunks",
+        "first_content",
+        "until",
+        "whole",
+    )
+
+    def __init__(self, step: Ask, scope: Scope) -> None:
+        self._started = step.started
+        self._first_until = step.started + scope.first_token
+        self._idle = scope.idle
+        self._most = step.until
+        self._most_at_work = _NEVER
+        """The end of the attempt's own time, the caller's aside."""
+        self._handed: float | None = None
+        """Since when the caller has what came; None while it waits."""
+        self._last = 0.0
+        self._away_at_content = 0.0
+        self.until = self.whole = step.until
+        self.first_content: float | None = None
+        self.chunks = 0
+        self.away = 0.0
+
+    def freed(self, until: float, seconds: float) -> None:
+        """Nobody behind will be asked any more: the time kept for them is free.
+
+        And so is the time the caller takes: the attempt's clock is the provider's.
+
+        Args:
+            until: The end of the call.
+            seconds: The attempt's own time.
+        """
+        self._most = until
+        self._most_at_work = self._started + seconds
+
+    def asked(self, now: float) -> float:
+        """The instant by which content must have come, now that it is asked for."""
+        handed = self._handed
+        if handed is not None:
+            self.away += now - handed
+            self._handed = None
+        if self.first_content is None:
+            until = self._first_until
+        else:
+            # Events without content, which an SDK fetches one after the other, set nothing back.
+            until = self._last + self.away - self._away_at_content + self._idle
+        whole = self._most_at_work + self.away
+        whole = min(whole, self._most)
+        self.whole = whole
+        until = min(until, whole)
+        self.until = until
+        return until
+
+    @property
+    def phase(self) -> str:
+        """The clock that sets `until`."""
+        if self.until == self.whole:
+            return "attempt"
+        return "first_token" if self.first_content is None else "idle"
+
+    def content(self, now: float) -> None:
+        """A chunk with content came."""
+        if self.first_content is None:
+            self.first_content = now - self._started
+        self._last = now
+        self._away_at_content = self.away
+        self.chunks += 1
+
+    def passed(self, now: float, chunks: int) -> None:
+        """So many chunks with content came, not the first, and are the caller's."""
+        self._last = self._handed = now
+        self._away_at_content = self.away
+        self.chunks += chunks
+
+    def handed(self, now: float) -> None:
+        """What came is the caller's."""
+        if self.first_content is not None:
+            self._handed = now
