@@ -43,7 +43,7 @@ class Delivery:
         self._source = source
         self._encoder = encoder
         self._final = final
-        self._steady = None if source is None or encoder is not None else steady_state(session, source)
+        self._steady = None if source is None else steady_state(session, source)
         self._first = True
         self._ended = False
 
