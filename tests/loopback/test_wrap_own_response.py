@@ -1,4 +1,4 @@
-"""What a wrapped client hands on of its own provider is the provider's own response: the object, its body, its time, its connection."""
+"""What a wrapped client hands on of its own provider is the provider's own: the response, its body, its time, its connection, its errors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import openai
 import pytest
 import together
 
-from resilient_ai import Breaker, wrap
+from resilient_ai import Breaker, outcome_of, wrap
 from resilient_ai.testing import FaultServer
 
 MESSAGES: Final = [{"role": "user", "content": "Where is my parcel?"}]
@@ -231,6 +231,27 @@ def test_a_stream_that_a_hook_has_read_is_judged_before_it_is_handed_on(
         await closed(client)
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("sdk", SDKS)
+@pytest.mark.parametrize("fault", ["error-first-event", "error-mid-stream"])
+def test_an_error_the_provider_reports_in_its_stream_is_of_the_class_the_sdk_raises(
+    sdk: Sdk, fault: str, server: FaultServer, session: str
+) -> None:
+    async def raised(client: Any) -> Any:
+        try:
+            with pytest.raises(sdk.module.APIError) as caught:
+                await read(await of(sdk.ask(client, stream=True)))
+        finally:
+            await closed(client)
+        return caught.value
+
+    bare = asyncio.run(raised(sdk.client(server, f"{session}-bare", fault, max_retries=0)))
+    wrapped = asyncio.run(raised(wrap(sdk.client(server, session, fault, max_retries=0))))
+    assert type(wrapped) is type(bare)
+    assert wrapped.body == bare.body
+    assert getattr(wrapped, "status_code", None) == getattr(bare, "status_code", None)
+    assert outcome_of(wrapped).attempts  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("sdk", SDKS)

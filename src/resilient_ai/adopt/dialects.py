@@ -55,6 +55,15 @@ def _at(path: str) -> Codec | None:
     return None
 
 
+def in_frames(codec: Codec) -> Codec:
+    """`codec` for a client that reads its streams out of frames of AWS."""
+    if codec.format != "anthropic":
+        return codec
+    from resilient_ai.models.wire.anthropic.invoked import InvokedAnthropic
+
+    return InvokedAnthropic()
+
+
 def model_in(codec: Codec, path: str, body: Mapping[str, JSON]) -> str:
     """The model a request names: in its body, or, as Google's and Bedrock's do, in its path."""
     named = body.get("model")

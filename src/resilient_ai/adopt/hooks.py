@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from resilient_ai.adopt.dialects import codec_of, model_in, resource_of
+from resilient_ai.adopt.dialects import codec_of, in_frames, model_in, resource_of
 from resilient_ai.adopt.keys import is_kept, keep_written, number_of, source_of, written_in
 from resilient_ai.adopt.layers import base_of, layer_of, put_over, take_away
 from resilient_ai.adopt.loop import COPIES, loop_hooks
@@ -40,6 +40,8 @@ NEEDED: Final = (
 COPIERS: Final = ("copy", "with_options")
 """What makes another client of this one."""
 POLICY: Final = "_resilient_policy"
+FRAMED: Final = "_resilient_framed"
+"""Whether the streams the client reads come in frames of AWS."""
 
 
 def fits(client: object) -> bool:
@@ -56,6 +58,7 @@ def adopt(client: Any, policy: Policy) -> None:
         client,
         {
             POLICY: policy,
+            FRAMED: _reads_frames(base),
             "request": _request(base, policy, blocking=blocking),
             **{name: _copier(base, name) for name in COPIERS if callable(getattr(base, name, None))},
             **loop_hooks(base, blocking=blocking),
@@ -95,6 +98,12 @@ def release(client: Any) -> None:
         client,
         {"request": _leaving(base, policy, blocking=blocking), **loop_hooks(base, blocking=blocking)},
     )
+
+
+def _reads_frames(base: Any) -> bool:
+    """Clients of `base` read their streams out of frames of AWS, as that of anthropic for Bedrock says of itself."""
+    made = getattr(base, "_make_sse_decoder", None)
+    return "AWSEventStreamDecoder" in str(getattr(made, "__annotations__", {}).get("return"))
 
 
 def _blocks(base: Any) -> bool:
@@ -231,6 +240,8 @@ async def _carried(sdk: Sdk, policy: Policy) -> Any:
         return refused if sdk.blocking else await refused
     client = sdk.client
     codec = codec_of(sdk.options.method, sdk.options.url)
+    if codec is not None and client._resilient_framed:  # noqa: SLF001 - our own mark
+        codec = in_frames(codec)
     body: Mapping[str, JSON] = {}
     if codec is not None:
         body = body_of(sdk.options)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, final
 
 from resilient_ai.adopt.answers import guarded, headers_of, response_of, streamed_response
 from resilient_ai.adopt.delivery import handed_over, judged
-from resilient_ai.adopt.wire_faults import sdk_error
+from resilient_ai.adopt.wire_faults import error_event, sdk_error
 from resilient_ai.core.model import Refused
 from resilient_ai.engine.endings import attach
 from resilient_ai.errors import AllModelsFailed
@@ -205,7 +205,11 @@ class Rescue:
             # The first member is what became of the client's own provider.
             own = error.exceptions[0] if isinstance(error, AllModelsFailed) else error
             response = None if exchange.received is None else exchange.read_from(exchange.response)
-            raised = sdk_error(exchange.sdk.module, own, exchange.request, response)
+            sdk, codec = exchange.sdk, exchange.codec
+            if sdk.stream and codec is not None and codec.format == "anthropic":
+                raised = error_event(sdk.client, own, response)
+            if raised is None:
+                raised = sdk_error(sdk.module, own, exchange.request, response)
         outcome = outcome_of(error)
         if outcome is not None:
             attach(raised, outcome, note=True)

@@ -73,9 +73,7 @@ def sdk_error(sdk: Any, error: Exception, request: Any, response: Any) -> Except
         return error
     told = error.__cause__ if isinstance(error, StreamInterrupted) else error
     failed = told if isinstance(told, Exception) else error
-    what = str(error)
-    if isinstance(error, StreamInterrupted):
-        what = "the stream broke after content was delivered; `.__cause__.partial` holds what came"
+    what = _what(error)
     kind = failed.kind if isinstance(failed, CallError) else classify(failed).kind
     if kind is FailureKind.LOCAL and not isinstance(failed, CallError):
         return error  # a bug of this process, and nothing an SDK would have raised
@@ -96,15 +94,46 @@ def sdk_error(sdk: Any, error: Exception, request: Any, response: Any) -> Except
     return raised
 
 
-def _decoded(body: bytes) -> object:
+def error_event(client: Any, error: Exception, response: Any) -> Exception | None:
+    """What anthropic's SDK itself raises at the event in which its provider reports an error; None where that is not what happened.
+
+    It says what happened in our own words: the provider's may repeat what it was sent, and stand in `body` only.
+
+    Args:
+        client: The SDK's client.
+        error: What ended the call here, and the cause of what is given.
+        response: Whose stream it was, or None.
+    """
+    told = error.__cause__ if isinstance(error, StreamInterrupted) else error
+    if response is None or not isinstance(told, ModelError) or told.body is None:
+        return None
+    raised: Exception = client._make_status_error(_what(error), body=_json(told.body), response=response)  # noqa: SLF001 - the SDK's own hook
+    raised.__cause__ = error
+    return raised
+
+
+def _what(error: Exception) -> str:
+    if isinstance(error, StreamInterrupted):
+        return "the stream broke after content was delivered; `.__cause__.partial` holds what came"
+    return str(error)
+
+
+def _json(body: bytes) -> object:
     from resilient_ai.models.wire.jsonbody import decode
 
     try:
-        found = decode(body)
+        return decode(body)
     except WireError:
         return None
+
+
+def _decoded(body: bytes) -> object:
+    found = _json(body)
     # The SDKs keep what stands under `error`, and read its code and type from there.
-    return found.get("error", found) if isinstance(found, dict) else found
+    if not isinstance(found, dict):
+        return found
+    fields = cast("dict[str, object]", found)
+    return fields.get("error", fields)
 
 
 def says_nothing(reply: Reply) -> bool:
