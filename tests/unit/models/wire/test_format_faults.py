@@ -346,13 +346,16 @@ def test_a_message_that_never_said_why_it_stopped_is_cut() -> None:
     assert (reply.finish_reason, reply.flags) == ("other", ("no_finish_reason",))
 
 
+def test_the_end_of_a_block_that_had_not_begun_ends_nothing() -> None:
+    assert good(ANTHROPIC, START + TEXT + event(type="content_block_stop", index=7) + END).text == "Hello"
+
+
 @pytest.mark.parametrize(
     "body",
     [
         STOP,
         TEXT,
         START + piece(0, type="text_delta", text="x"),
-        START + event(type="content_block_stop", index=0),
         START + begin(0),
         START + TEXT + event(type="content_block_delta", index=0),
         START + TEXT + event(type="content_block_delta", index="0", delta={"type": "text_delta"}),
