@@ -88,6 +88,9 @@ class InvokedDecoder:
 
     __slots__ = ("_body", "_codec", "_out", "_parser", "_reader", "_started", "complete")
 
+    recurring = None
+    """Every record is read in full."""
+
     def __init__(self, codec: Anthropic) -> None:
         self.complete = False
         self._codec = codec
