@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Iterator
+from typing import Any
 
+import openai
 import pytest
 
 from resilient_ai import (
@@ -19,6 +21,8 @@ from resilient_ai import (
     Retry,
     RetryBudget,
     Timeouts,
+    resilient,
+    wrap,
 )
 from resilient_ai.messages import Attempt
 from resilient_ai.models import OpenAIModel
@@ -118,6 +122,27 @@ def test_the_worst_case_is_what_a_server_sees(
     attempts: tuple[Attempt, ...] = caught.value.attempts
     assert len(settled(server, session)) == chain.plan.worst_case().requests == 8
     assert sorted(attempt.n for attempt in attempts if attempt.model == "a") == [1, 2, 3, 4]
+
+
+def test_a_function_that_calls_a_wrapped_client_is_hedged(server: FaultServer, session: str) -> None:
+    client = wrap(
+        openai.AsyncOpenAI(api_key="sk-a", base_url=server.url("latency-tail:0.5", session=session))
+    )
+
+    @resilient(hedge=AFTER)
+    async def ask() -> str | None:
+        asked: list[Any] = [{"role": "user", "content": "q"}]
+        answer = await client.chat.completions.create(model="gpt-x", messages=asked)
+        return answer.choices[0].message.content
+
+    async def main() -> list[str | None]:
+        async with client:
+            return [await ask() for _ in range(4)]
+
+    assert asyncio.run(main()) == [server.text] * 4
+    seen = settled(server, session)
+    assert len(seen) > 4
+    assert len([request for request in seen if request.hung_up is not None]) == len(seen) - 4
 
 
 def test_a_blocking_race_leaves_no_thread_at_work(server: FaultServer, session: str) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from resilient_ai import Breaker, Hedge, Overloaded, Retry, Throttle, outcome_of, wrap
 from resilient_ai.adopt import policy_of
+from resilient_ai.errors import ConfigError
 from resilient_ai.testing import FaultServer, ScriptedModel, SteadyRandom, ok
 
 ASK: list[Any] = [{"role": "user", "content": "Where is my parcel?"}]
@@ -56,8 +57,10 @@ def test_a_fallback_answers_what_the_throttle_keeps_from_the_provider(tmp_path: 
         assert len(server.requests()) == 2
 
 
-def test_a_wrapped_client_takes_no_hedge() -> None:
+def test_a_wrapped_client_takes_no_hedge_and_says_what_does() -> None:
     bare = openai.OpenAI(api_key="sk-test")
-    with pytest.raises(TypeError, match="hedge"):
-        wrap(bare, hedge=Hedge())  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    with pytest.raises(ConfigError, match=r"@resilient\(hedge=Hedge\(\)\)"):
+        wrap(bare, hedge=Hedge())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    with pytest.raises(TypeError, match="unexpected keyword argument 'fallbacks'"):
+        wrap(bare, fallbacks=[])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     bare.close()

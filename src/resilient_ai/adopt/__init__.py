@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Never, TypeVar
 
 from resilient_ai.adopt import boto, hooks, transports
 from resilient_ai.adopt.policy import Policy, settings_of
@@ -67,6 +67,7 @@ def wrap(
     chance: Random | None = None,
     chain: str | None = None,
     config: str | os.PathLike[str] | None = None,
+    **refused: Never,
 ) -> ClientT:
     """Makes the SDK client `client` resilient, in place, and returns it.
 
@@ -105,11 +106,14 @@ def wrap(
         chance: Where jitter comes from; None is seeded by the system.
         chain: A chain of the configuration file; what is not given here comes from it, its models too, but those at the client's own host.
         config: The configuration file; None looks for it.
+        refused: Nothing else; an SDK has no place for `hedge`, and the error says what has.
 
     Raises:
         ConfigError: `client` cannot be adopted, the policies contradict each other, or a cap cannot be kept because what something costs is
             unknown; of a model the client names for the first time, its call raises that, before anything is sent.
     """
+    if refused:
+        raise _refusal(next(iter(refused)))
     sdk: Any = client
     way = _way_of(sdk)
     options: dict[str, Any] = {
@@ -179,6 +183,17 @@ def policy_of(client: object) -> Policy:
             f"This {type(client).__qualname__} is not wrapped; call wrap(client) first.", key="client"
         )
     return policy
+
+
+def _refusal(argument: str) -> Exception:
+    """What is raised for an argument that `wrap` does not take."""
+    if argument != "hedge":
+        return TypeError(f"wrap() got an unexpected keyword argument {argument!r}")
+    return ConfigError(
+        "wrap takes no hedge: the loop of an SDK asks for its next request only after the last. Decorate the function that calls this client with "
+        "@resilient(hedge=Hedge()), which may then call it twice at a time, or ask through ResilientModel([...], hedge=Hedge()).",
+        key="hedge",
+    )
 
 
 class _Way(NamedTuple):

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from resilient_ai.core.failure import Verdict
     from resilient_ai.core.model import Model
     from resilient_ai.messages import Chunk, Outcome, Reply
+    from resilient_ai.policies.hedge import Hedge
 
 REMEMBERED: Final = 32
 """Functions whose last outcome a context keeps; bounded, because functions may be decorated on the fly."""
@@ -64,7 +65,14 @@ class FunctionChain:
         self._streaming = streaming
         self._asynchronous = is_asynchronous(function)
         self._names = text.names_of(function)
-        self._primary = FunctionHop(function)
+        hedge: Hedge | None = settings.policies.get("hedge")
+        hedged = hedge is not None and hedge.enabled
+        if streaming and hedged:
+            raise ConfigError(
+                "hedge= sends a request for a whole answer a second time; of a generator nobody knows which of two to read. Drop it.",
+                key="hedge",
+            )
+        self._primary = FunctionHop(function, replayable=hedged)
         self._backups: list[Model] = []
         self._chosen: tuple[Model, ...] | None = None
         self._text = False
@@ -157,12 +165,13 @@ class FunctionChain:
         messages = text.messages_of(made, self._settings.prompt, self._names) if self._text else ()
         return model, Request(messages, payload=made)
 
-    def returned(self, made: Invocation, reply: Reply) -> Any:
+    def returned(self, reply: Reply) -> Any:
         """What the caller gets for `reply`."""
         if reply.outcome is not None:
             self._remember(reply.outcome)
-        if reply.output is made:
-            return made.value
+        output = reply.output
+        if type(output) is Invocation:
+            return output.value
         result = self._settings.result
         return reply.text if result is None else result(reply)
 

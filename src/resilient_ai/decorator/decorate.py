@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from resilient_ai.policies.breaker import Breaker
     from resilient_ai.policies.budget import RetryBudget
     from resilient_ai.policies.fallback import OnInterrupt, WhenAllOpen
+    from resilient_ai.policies.hedge import Hedge
     from resilient_ai.policies.limits import Limits
     from resilient_ai.policies.retry import Retry
     from resilient_ai.policies.throttle import Throttle
@@ -229,6 +230,7 @@ def resilient(
     budget: RetryBudget | None = None,
     limits: Limits | None = None,
     throttle: Throttle | None = None,
+    hedge: Hedge | None = None,
     on: Mapping[str, str] | None = None,
     on_interrupt: OnInterrupt | None = None,
     on_restart: Callable[[], object] | None = None,
@@ -257,6 +259,7 @@ def resilient(
     budget: RetryBudget | None = None,
     limits: Limits | None = None,
     throttle: Throttle | None = None,
+    hedge: Hedge | None = None,
     on: Mapping[str, str] | None = None,
     on_interrupt: OnInterrupt | None = None,
     on_restart: Callable[[], object] | None = None,
@@ -290,6 +293,8 @@ def resilient(
         budget: As for `ResilientModel`.
         limits: As for `ResilientModel`.
         throttle: As for `ResilientModel`.
+        hedge: As for `ResilientModel`, and says of the function that it may be called again while it runs and that calling it twice does no
+            harm; functions among the fallbacks never are. A blocking function that may be hedged runs in a thread. Not for generators.
         on: As for `ResilientModel`.
         on_interrupt: What to do when a generator breaks after its first item: `raise` or `restart`.
         on_restart: Called before a generator's items begin anew under `on_interrupt="restart"`, which needs it.
@@ -319,6 +324,7 @@ def resilient(
         "budget": budget,
         "limits": limits,
         "throttle": throttle,
+        "hedge": hedge,
         "on": on,
         "on_interrupt": on_interrupt,
         "when_all_open": when_all_open,
@@ -381,8 +387,8 @@ def _blocking(chain: FunctionChain) -> Callable[..., Any]:
             chain.failed(made, error)
             raise
         finally:
-            made.forget()
-        return chain.returned(made, reply)
+            made.end()
+        return chain.returned(reply)
 
     return call
 
@@ -397,8 +403,8 @@ def _awaited(chain: FunctionChain) -> Callable[..., Any]:
             chain.failed(made, error)
             raise
         finally:
-            made.forget()
-        return chain.returned(made, reply)
+            made.end()
+        return chain.returned(reply)
 
     return call
 
@@ -416,7 +422,7 @@ def _generated(chain: FunctionChain) -> Callable[..., Any]:
             chain.failed(made, error)
             raise
         finally:
-            made.forget()
+            made.end()
             stream.close()
             chain.ended(stream.outcome)
         return made.value
@@ -437,7 +443,7 @@ def _generated_async(chain: FunctionChain) -> Callable[..., Any]:
             chain.failed(made, error)
             raise
         finally:
-            made.forget()
+            made.end()
             await stream.aclose()
             chain.ended(stream.outcome)
 

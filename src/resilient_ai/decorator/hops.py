@@ -28,14 +28,18 @@ def name_of(function: Callable[..., object]) -> str:
 
 @final
 class FunctionHop(CalledFunction):
-    """A function, called once an attempt with what the decorated function was called with."""
+    """A function, called once an attempt with what the decorated function was called with.
+
+    Args:
+        function: What is called.
+        replayable: It may be called again while it runs.
+    """
 
     __slots__ = ()
 
-    def __init__(self, function: Callable[..., object]) -> None:
-        super().__init__(
-            function, name=name_of(function), kind="decorated", traits=Traits(typical_seconds=TYPICAL_SECONDS)
-        )
+    def __init__(self, function: Callable[..., object], *, replayable: bool = False) -> None:
+        traits = Traits(typical_seconds=TYPICAL_SECONDS, replayable=replayable)
+        super().__init__(function, name=name_of(function), kind="decorated", traits=traits)
 
     async def answer(self, request: Request, scope: Scope) -> Reply:
         """Calls the function once.
@@ -44,8 +48,9 @@ class FunctionHop(CalledFunction):
             Exception: What the function raises.
         """
         made = cast("Invocation", request.payload)
+        mine = made.another() if self._traits.replayable else made
         try:
-            made.value = await self._called(scope, *made.args, **made.kwargs)
+            mine.value = await self._called(scope, *made.args, **made.kwargs)
         except Stopped as error:
             made.failed(stop_of(error))
             raise
@@ -53,7 +58,7 @@ class FunctionHop(CalledFunction):
             made.failed(error)
             raise
         late = scope.blocking and scope.remaining() < 0
-        return Reply("", output=made, model=self._name, provider="function", flags=("late",) if late else ())
+        return Reply("", output=mine, model=self._name, provider="function", flags=("late",) if late else ())
 
     async def open(self, request: Request, scope: Scope) -> ChunkSource:
         """Calls the function once; the items of what it returns become the stream."""

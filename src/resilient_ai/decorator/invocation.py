@@ -11,7 +11,7 @@ from typing import Any, final
 
 @final
 class Invocation:
-    """Arguments in, value out. Belongs to one call; one attempt at a time touches it.
+    """Arguments in, value out. Belongs to one call; one attempt at a time touches it, but for failures, of which the last one counts.
 
     Attributes:
         args: Positional arguments.
@@ -20,7 +20,7 @@ class Invocation:
         sent: What the caller sent into the generator since its last item.
     """
 
-    __slots__ = ("_failure", "_trace", "args", "kwargs", "sent", "value")
+    __slots__ = ("_failure", "_over", "_trace", "args", "kwargs", "sent", "value")
 
     def __init__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self.args = args
@@ -29,9 +29,16 @@ class Invocation:
         self.sent: object = None
         self._failure: Exception | None = None
         self._trace: TracebackType | None = None
+        self._over = False
+
+    def another(self) -> Invocation:
+        """The same for one of several attempts beside each other: what one returns that lost must not be taken for the answer."""
+        return Invocation(self.args, self.kwargs)
 
     def failed(self, error: Exception) -> None:
-        """The last attempt raised `error`. Its traceback is kept, of the last one only."""
+        """The last attempt raised `error`. Its traceback is kept, of the last one only, and until the call is over."""
+        if self._over:
+            return
         if error is not self._failure:
             self.forget()
         self._failure = error
@@ -47,6 +54,12 @@ class Invocation:
         if failure is not None and (failure is error or failure is error.__cause__):
             failure.with_traceback(self._trace)  # not an assignment: a frozen class refuses those
             self._failure = self._trace = None
+
+    def end(self) -> None:
+        """The call is over. An attempt that lost may still fail in its thread."""
+        self._over = True
+        if self._failure is not None:
+            self.forget()
 
     def forget(self) -> None:
         """Lets go of a failure that nobody will meet: its traceback, its frames and this object would hold each other beyond the call."""
