@@ -105,6 +105,10 @@ class InvokedDecoder:
         """Oddities seen so far that are no failures."""
         return tuple(self._reader.flags)
 
+    def pass_on(self) -> None:
+        """See `StreamDecoder`."""
+        self._reader.shows = True
+
     def feed(self, data: bytes) -> list[Chunk]:
         """The chunks in `data`. See `StreamDecoder`."""
         if self.complete:
