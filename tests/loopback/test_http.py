@@ -141,6 +141,29 @@ print(*sorted({{name.partition(".")[0] for name in set(sys.modules) - ready}}))
     )
 
 
+@pytest.mark.parametrize("kept", ["model", "unread", "asynchronous"])
+def test_what_is_kept_until_the_interpreter_ends_says_nothing_then(server: FaultServer, kept: str) -> None:
+    code = f"""
+import asyncio, threading
+from resilient_ai import ResilientModel
+from resilient_ai.models import OpenAIModel
+
+model = ResilientModel([OpenAIModel("m", base_url={server.url(session="kept")!r}, api_key="sk-a")])
+model.generate("q")
+
+async def main():
+    stream = model.astream("q")
+    await anext(stream)
+    return stream
+
+kept = {{"model": model, "unread": model.stream("q"), "asynchronous": asyncio.run(main())}}
+# A module that outlives those of the HTTP library, as the globals of a test suite and of a notebook do.
+threading.kept = kept[{kept!r}]
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+
+
 @pytest.mark.parametrize("file", ["missing.pem", "empty.pem"])
 def test_certificates_that_cannot_be_read_are_refused_at_construction(
     file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

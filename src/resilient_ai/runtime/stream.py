@@ -6,7 +6,8 @@ Classes, not generators: a generator that is dropped half-way leaves its clean-u
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, final
 
@@ -83,9 +84,10 @@ class Stream(Iterator["Chunk"]):
         reply = self._session.reply
         return None if reply is None else reply.outcome
 
-    def __del__(self) -> None:
+    def __del__(self, ending: Callable[[], bool] = sys.is_finalizing) -> None:
         session = getattr(self, "_session", None)
-        if session is not None and not session.ended:
+        # At the end of the interpreter the modules that could do it are taken apart already, and nobody listens any more.
+        if session is not None and not session.ended and not ending():
             session.abandon()
 
 
@@ -159,9 +161,9 @@ class AsyncStream(AsyncIterator["Chunk"]):
         reply = self._session.reply
         return None if reply is None else reply.outcome
 
-    def __del__(self) -> None:
+    def __del__(self, ending: Callable[[], bool] = sys.is_finalizing) -> None:
         session = getattr(self, "_session", None)
-        if session is None or session.ended:
+        if session is None or session.ended or ending():
             return
         loop = self._loop
         if loop is None or loop.is_closed():

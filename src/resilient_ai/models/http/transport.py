@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import sys
 import threading
 import weakref
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, cast, final
 from urllib.parse import urlsplit
@@ -305,9 +306,10 @@ class Transport:
             await end.aclose()
         self.close()
 
-    def __del__(self) -> None:
-        # A model that is dropped takes its idle blocking connections with it; asynchronous ones are closed in their loop.
-        if getattr(self, "_pool", None) is not None and self._pid == os.getpid():
+    def __del__(self, ending: Callable[[], bool] = sys.is_finalizing) -> None:
+        # A model that is dropped takes its idle blocking connections with it; asynchronous ones are closed in their loop. At the end of
+        # the interpreter the modules that could do it are taken apart already, and the system closes what is left.
+        if getattr(self, "_pool", None) is not None and not ending() and self._pid == os.getpid():
             self.close()
 
     async def _open(
