@@ -13,13 +13,23 @@ if TYPE_CHECKING:
     from resilient_ai.testing.capture import Captured, capture_events
     from resilient_ai.testing.clock import ManualClock, SteadyRandom
     from resilient_ai.testing.fault_server import FaultServer, ServedRequest
-    from resilient_ai.testing.scripted import ScriptedModel, Step, cut, error, ok, raises, stall
+    from resilient_ai.testing.scripted import (
+        ScriptedModel,
+        ScriptExhausted,
+        Step,
+        cut,
+        error,
+        ok,
+        raises,
+        stall,
+    )
 
 _HOMES: Final = {
     "Captured": "capture",
     "FaultServer": "fault_server",
     "ManualClock": "clock",
     "RealCallBlocked": "block",
+    "ScriptExhausted": "scripted",
     "ScriptedModel": "scripted",
     "ServedRequest": "fault_server",
     "SteadyRandom": "clock",
@@ -38,6 +48,7 @@ __all__ = [
     "FaultServer",
     "ManualClock",
     "RealCallBlocked",
+    "ScriptExhausted",
     "ScriptedModel",
     "ServedRequest",
     "SteadyRandom",

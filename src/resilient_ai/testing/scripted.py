@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     from resilient_ai.core.model import ChunkSource, Scope
     from resilient_ai.messages import Request
 
+
+@final
+class ScriptExhausted(BaseException):
+    """A scripted model was asked more often than its script has steps. Not an `Exception`, so that no fallback answers in its place."""
+
+
 _serial: Final = itertools.count(1)
 
 
@@ -67,8 +73,19 @@ def error(
     after: float = 0.0,
     body: bytes = b"",
 ) -> Step:
-    """Fails after `after` seconds: with an HTTP `status` and `body` as a provider would, or with a failure `kind`."""
+    """Fails after `after` seconds: with an HTTP `status` and `body` as a provider would, or with a failure `kind`.
+
+    Raises:
+        TypeError: `status` is no number.
+        ValueError: There is no such kind.
+    """
+    if status is not None and not isinstance(status, int):  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all typed
+        raise TypeError(
+            f"error takes an HTTP status, such as error(429); a failure kind goes by its name: error(kind={status!r})."
+        )
     if kind is not None:
+        if kind not in set(FailureKind):
+            raise ValueError(f"{kind!r} is not a failure kind; the kinds are {', '.join(FailureKind)}.")
         verdict = verdict_of(FailureKind(kind), retry_after=retry_after, status=status)
     else:
         headers = {} if retry_after is None else {"retry-after": f"{retry_after:g}"}
@@ -107,7 +124,7 @@ Script: TypeAlias = Iterable[Step]
 class ScriptedModel:
     """Answers each attempt with the next step of a script.
 
-    An attempt beyond the script's end fails the test, and so does `assert_done` (or leaving it as a context manager) while steps are left.
+    An attempt beyond the script's end raises `ScriptExhausted`, which fails the test whatever stands behind in the chain; so does `assert_done` (or leaving it as a context manager) while steps are left.
 
     Args:
         steps: What the attempts do, in order.
@@ -115,6 +132,9 @@ class ScriptedModel:
         provider: The provider's name.
         repeat: Start over at the end of the script instead of failing.
         traits: What the engine knows of it.
+
+    Raises:
+        TypeError: `steps` holds something that is no step.
     """
 
     def __init__(
@@ -127,6 +147,11 @@ class ScriptedModel:
         traits: Traits | None = None,
     ) -> None:
         self._script = tuple(steps)
+        for place, step in enumerate(self._script):
+            if not isinstance(step, Step):  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all typed
+                raise TypeError(
+                    f"A script is a list of steps, such as [ok('hi'), error(429)]; steps[{place}] is of type {type(step).__name__}."
+                )
         self._steps: deque[Step] = deque(self._script)
         self._repeat = repeat
         self._name = name
@@ -216,8 +241,9 @@ class ScriptedModel:
             if not self._steps and self._repeat:
                 self._steps.extend(self._script)
             if not self._steps:
-                raise AssertionError(
-                    f"{self._provider}:{self._name}: asked more often than its script has steps"
+                raise ScriptExhausted(
+                    f"{self._provider}:{self._name} was asked more often than its script has steps ({len(self._script)}); "
+                    "give it more, or repeat=True"
                 )
             return self._steps.popleft()
 
@@ -289,13 +315,18 @@ class _Words:
 
 
 async def _pass_time(scope: Scope, seconds: float, until: float) -> None:
-    """Waits as a provider would make one wait; a blocking attempt ends at its time, as its sockets would."""
+    """Waits as a provider would make one wait; a blocking attempt ends at its time, as its sockets would.
+
+    So does an asynchronous one on a clock that its loop does not follow: no timer of that loop could end it.
+    """
     if not seconds:
         return
-    if not scope.blocking:
-        await scope.clock.asleep(seconds)
-        return
     left = until - scope.clock.now()
+    if not scope.blocking:
+        await scope.clock.asleep(max(0.0, min(seconds, left)))
+        if seconds > left:
+            raise AttemptTimeout
+        return
     scope.clock.sleep(max(0.0, min(seconds, left)))
     if seconds > left:
         raise AttemptTimeout

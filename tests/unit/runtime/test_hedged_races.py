@@ -61,7 +61,7 @@ def nothing_is_left(chain: ResilientModel, captured: Captured) -> None:
     [
         [ok("late", after=30), ok("answer", after=1)],
         [error(500, after=3), ok("answer", after=9)],
-        [stall(1000), error(503, after=1), ok("answer", after=5)],
+        [stall(1000), error(503, after=1), ok("answer", after=5), stall(1000)],
     ],
 )
 def test_cancelling_at_any_await_point_ends_every_request_and_waits_for_their_end(

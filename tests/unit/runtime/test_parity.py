@@ -40,7 +40,7 @@ SCENARIOS: dict[str, tuple[list[list[Step]], dict[str, Any], int]] = {
         1,
     ),
     "bad request": ([[error(400)], [ok()]], {}, 1),
-    "authentication": ([[error(401)], [ok("b")]], {}, 2),
+    "authentication": ([[error(401)], [ok("b")] * 2], {}, 2),
     "all fail": ([[error(500)] * 3, [error(503)] * 3], {}, 1),
     "unknown": ([[raises(ValueError())] * 2, [ok("b")]], {}, 1),
     "breaker opens": ([[error(500)] * 9, [ok("b")] * 9], {"retry": Retry(attempts=1)}, 9),
