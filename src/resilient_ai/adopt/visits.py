@@ -14,7 +14,7 @@ from contextlib import aclosing
 from contextvars import ContextVar
 from functools import wraps
 from types import AsyncGeneratorType, GeneratorType
-from typing import Any, Final, TypeAlias, final
+from typing import Any, Final, Self, TypeAlias, final
 
 from resilient_ai.adopt.held import package_of
 from resilient_ai.adopt.layers import layer_of, put_over, take_away
@@ -32,18 +32,31 @@ DOORS: Final[dict[str, tuple[str, ...]]] = {
     "ollama": ("",),
 }
 """By package, where the doors are below the client; the empty path is the client itself."""
+_END: Final = object()
 
 
 @final
 class Visit:
-    """One call of a method of a door. `outer` is the one it was made from."""
+    """One call of a method of a door, open in the context while `with` is in it. `outer` is the one it was made from."""
 
-    __slots__ = ("__weakref__", "_close", "noted", "outer")
+    __slots__ = ("__weakref__", "_close", "_token", "noted", "outer")
 
     def __init__(self, outer: Visit | None) -> None:
         self.outer = outer
         self.noted: Noted = None
         self._close: Callable[[], Awaitable[None]] | None = None
+        self._token: Any = None
+
+    def __enter__(self) -> Self:
+        self._token = _VISIT.set(weakref.ref(self))
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        _VISIT.reset(self._token)
+        if isinstance(error, Exception) and outcome_of(error) is None:
+            outcome = self.outcome()
+            if outcome is not None:
+                attach(error, outcome, note=True)
 
     def note(self, outcome: Noted, close: Callable[[], Awaitable[None]] | None) -> None:
         """A request of this call ended with `outcome`, or goes on until it is closed; the last one counts."""
@@ -146,30 +159,16 @@ def visited(
 
         @wraps(like)
         async def call(*given: Any, **named: Any) -> Any:
-            visit = Visit(_current())
-            token = _VISIT.set(weakref.ref(visit))
-            try:
+            with Visit(_current()) as visit:
                 result = await method(*given, **named)
-            except Exception as error:
-                _told(error, visit)
-                raise
-            finally:
-                _VISIT.reset(token)
             return keep(result, visit)
 
         return call
 
     @wraps(like)
     def plain(*given: Any, **named: Any) -> Any:
-        visit = Visit(_current())
-        token = _VISIT.set(weakref.ref(visit))
-        try:
+        with Visit(_current()) as visit:
             result = method(*given, **named)
-        except Exception as error:
-            _told(error, visit)
-            raise
-        finally:
-            _VISIT.reset(token)
         return keep(result, visit)
 
     return plain
@@ -209,26 +208,13 @@ def _remembered(result: Any, visit: Visit) -> Any:
     return result
 
 
-def _told(error: Exception, visit: Visit) -> None:
-    if outcome_of(error) is None:
-        outcome = visit.outcome()
-        if outcome is not None:
-            attach(error, outcome, note=True)
-
-
 def _items(source: Generator[Any, None, None], visit: Visit) -> Generator[Any, None, None]:
     try:
         while True:
-            token = _VISIT.set(weakref.ref(visit))
-            try:
-                item = next(source)
-            except StopIteration:
+            with visit:
+                item = next(source, _END)
+            if item is _END:
                 return
-            except Exception as error:
-                _told(error, visit)
-                raise
-            finally:
-                _VISIT.reset(token)
             yield item
     finally:
         source.close()
@@ -238,16 +224,10 @@ def _items(source: Generator[Any, None, None], visit: Visit) -> Generator[Any, N
 async def _aitems(source: AsyncGenerator[Any, None], visit: Visit) -> AsyncGenerator[Any, None]:
     try:
         while True:
-            token = _VISIT.set(weakref.ref(visit))
-            try:
-                item = await anext(source)
-            except StopAsyncIteration:
+            with visit:
+                item = await anext(source, _END)
+            if item is _END:
                 return
-            except Exception as error:
-                _told(error, visit)
-                raise
-            finally:
-                _VISIT.reset(token)
             yield item
     finally:
         await source.aclose()
