@@ -130,8 +130,9 @@ class FunctionChain:
         if self._streaming:
             _check_interrupts(policies.get("on_interrupt"), settings)
         hops: tuple[Model, ...] = (self._primary, *self._chosen, *self._backups)
-        self._text = not all(isinstance(hop, FunctionHop) for hop in hops)
-        if self._text and settings.result is None:
+        answers = [hop for hop in hops if not isinstance(hop, FunctionHop)]
+        self._text = not all(hop.traits.stand_in for hop in answers)  # a fixed answer is asked nothing
+        if answers and settings.result is None:
             text.check_returns_text(self._function, streaming=self._streaming)
         model = ResilientModel(hops, **policies)
         return model if settings.data_class is None else model.with_options(data_class=settings.data_class)

@@ -348,7 +348,7 @@ def _decorated(function: Any, settings: Settings) -> Any:
         return type(method)(_decorated(method.__func__, settings))
     if inspect.isclass(function) or not callable(function):
         raise ConfigError(
-            f"{function!r} is not a function."
+            f"{function!r} is not a function; under @property and the like, @resilient stands below them."
             if not inspect.isclass(function)
             else f"{function.__qualname__} is a class; decorate the methods that make calls."
         )

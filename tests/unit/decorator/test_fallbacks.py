@@ -123,10 +123,17 @@ def test_a_prompt_makes_what_a_model_is_asked_of_the_arguments(kind: Kind) -> No
 
 
 def test_arguments_without_text_are_refused_at_the_first_call_not_at_the_first_failure(kind: Kind) -> None:
-    function = kind.decorated("a", fallback=[canned("sorry")])
+    function = kind.decorated("a", fallback=[ScriptedModel([]), canned("sorry")])
     with pytest.raises(InvalidRequest, match="prompt="):
         kind.call(function, 3)
     assert kind.calls == []
+
+
+def test_a_fixed_answer_stands_behind_arguments_without_text(kind: Kind) -> None:
+    function = kind.decorated("a", Vendor(), Vendor(), fallback=[canned("sorry")], retry=ONCE)
+    assert kind.call(function, 3) in ("a", ["a"])
+    assert kind.call(function, 3) in ("sorry", ["sorry"])
+    assert kind.call(function) in ("sorry", ["sorry"])
 
 
 def test_an_empty_text_still_reaches_the_function() -> None:
