@@ -68,7 +68,7 @@ def ask(
 ) -> None:
     """Ask a chain one question."""
     with reporting(as_json=as_json):
-        text = sys.stdin.read().strip() if question in (None, "-") else question
+        text = _read() if question in (None, "-") else question
         asked = _messages(text or "", system)
         options: dict[str, Any] = {"data_class": data_class}
         if deadline is not None:
@@ -91,6 +91,12 @@ def ask(
             if not stream:
                 sys.stdout.write((printable(reply.text) if sys.stdout.isatty() else reply.text) + "\n")
             _summary(reply)
+
+
+def _read() -> str:
+    if sys.stdin.isatty():
+        err().print("[dim]the question, and Ctrl-D at its end:[/dim]")
+    return sys.stdin.read().strip()
 
 
 @final
@@ -142,9 +148,16 @@ def _audited(config: Path | None, names: list[str]) -> AbstractContextManager[ob
     """Keeps the audit trail the file asks for: a question from a terminal is a call like any other."""
     if names:
         return nullcontext()
-    from resilient_ai.config.load import load_config
+    from resilient_ai.config.load import find_config, load_config
     from resilient_ai.config.telemetry import audit_options
 
+    if config is None:
+        try:
+            config = find_config()
+        except ConfigError as error:
+            if error.path is not None:
+                raise
+            raise ConfigError(f"{error}, or ask a model without one: --model openai:gpt-5.2.") from None
     options = audit_options(load_config(config))
     if options is None:
         return nullcontext()

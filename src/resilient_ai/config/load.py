@@ -55,7 +55,7 @@ def find_config(
         return pyproject
     raise ConfigError(
         f"no configuration file: none was given, {VARIABLE} is not set, there is no {own}, "
-        f"and {pyproject} has no [tool.resilient-ai] table"
+        f"and {pyproject} has no [tool.resilient-ai] table. Write one of them, or name a file"
     )
 
 

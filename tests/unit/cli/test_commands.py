@@ -174,6 +174,20 @@ def test_check_without_a_file_ends_with_2(run: Run, tmp_path: Path, monkeypatch:
     assert "no configuration file" in result.stderr
 
 
+def test_ask_without_a_file_says_how_to_do_without_one(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("RESILIENT_AI_CONFIG", raising=False)
+    result = run("ask", "Where is my parcel?")
+    assert result.exit_code == 2
+    assert "name a file, or ask a model without one: --model openai:gpt-5.2." in " ".join(
+        result.stderr.split()
+    )
+    monkeypatch.setenv("RESILIENT_AI_CONFIG", "missing.toml")
+    assert "--model" not in run("ask", "Where is my parcel?").stderr
+
+
 @pytest.mark.parametrize("command", ["ask", "check", "explain"])
 def test_a_provider_that_raises_what_it_likes_is_told_without_its_text(
     command: str, run: Run, config: Path
