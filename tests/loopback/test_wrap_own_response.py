@@ -127,6 +127,9 @@ def test_a_stream_is_read_from_the_providers_own_response(
         assert response.is_closed
         assert response.is_stream_consumed
         assert response.elapsed.total_seconds() > 0
+        [attempt] = outcome_of(stream).attempts  # type: ignore[union-attr]
+        assert attempt.status == 200
+        assert attempt.request_id == response.headers.get("request-id", response.headers.get("x-request-id"))
         await closed(client)
 
     asyncio.run(main())

@@ -150,6 +150,9 @@ class Exchange:
             response = self.response
         else:
             response = await self._again(scope)
+        self.at.scope = (
+            scope  # of the attempt the stream is now, though the SDK's loop had opened it in one of its own
+        )
         self.note(response)
         flows(response)
         if self.source is not None:
