@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, cast, final
 
 from resilient_ai.adopt.answers import family_of, is_read
-from resilient_ai.adopt.timing import END_SECONDS, last_of
+from resilient_ai.adopt.watch import last_of
 from resilient_ai.adopt.wire_faults import typed
 from resilient_ai.core.deadline import AttemptTimeout
 from resilient_ai.messages import Chunk, Reply
@@ -27,6 +27,9 @@ MAX_HELD_BYTES: Final = 4 * 1024 * 1024
 
 JSON_LINES: Final = "application/x-ndjson"
 """A stream of this kind begins as a whole body does, and a whole body is one line of it: the SDK can read both."""
+
+END_SECONDS: Final = 0.05
+"""How long an asynchronous reader waits for the end of a body behind the terminal event of its stream."""
 
 _NOTHING: Final = (Chunk(),)
 _SHOWN: Final = (SHOWN,)

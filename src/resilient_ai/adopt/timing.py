@@ -5,15 +5,11 @@ Neither httpx nor httpx2 is imported: the library is the one the SDK's own reque
 
 from __future__ import annotations
 
-import contextlib
-import socket
-import threading
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, final
 
 from resilient_ai.adopt.answers import family_of
-from resilient_ai.core.brake import Brake
 
 if TYPE_CHECKING:
     from resilient_ai.core.clock import Clock
@@ -124,39 +120,3 @@ class _Bound:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._source, name)  # where the library keeps how long the answer took
-
-
-END_SECONDS: Final = 0.05
-"""How long the end of a body is waited for behind the terminal event of its stream. A connection that is read to that end serves again."""
-
-
-def last_of(pieces: Iterator[bytes], network: Any) -> bytes | None:
-    """What comes next of a blocking body that should come to its end now; None there.
-
-    Where nothing comes for `END_SECONDS` its connection is shut down: no read that is under way can be told to hurry.
-
-    Args:
-        pieces: The body.
-        network: The connection, as httpcore shows it, which nobody else uses; None where there is none.
-
-    Raises:
-        Exception: What the HTTP library raises, also where the connection was shut down.
-    """
-    if network is None or network.get_extra_info("is_readable"):
-        return next(pieces, None)
-    connection = network.get_extra_info("socket")
-
-    def stop() -> None:
-        with contextlib.suppress(OSError):  # gone already
-            connection.shutdown(socket.SHUT_RDWR)
-
-    brake = Brake()
-    brake.holds(stop)
-    timer = threading.Timer(END_SECONDS, brake.pull)
-    timer.daemon = True
-    timer.start()
-    try:
-        return next(pieces, None)
-    finally:
-        brake.free()
-        timer.cancel()
