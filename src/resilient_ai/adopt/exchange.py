@@ -205,11 +205,11 @@ class Exchange:
         """
         if self.codec is None or is_read(response):
             return
-        if response.request.headers.get(RAW_HEADER) == READ_BY_CALLER:
+        if self.sdk.mark == READ_BY_CALLER:
             raw = await self._taken(response)
             self._twin = (response, decoded(response, raw))
             put_back(response, raw, blocking=self.at.driver.blocking)
-        elif self.at.driver.blocking:
+        elif self.sdk.blocking:
             self.read(response)
         else:
             await response.aread()

@@ -65,8 +65,10 @@ def loop_hooks(base: type[Any], *, blocking: bool) -> dict[str, Any]:
 
     def streams_body(self: Any, request: Any) -> bool:
         passage = passage_of(self)
+        if passage is not None and passage.reads_by_itself:
+            return True
         own: bool = base._should_stream_response_body(self, request=request)  # noqa: SLF001 - as above
-        return own or (passage is not None and passage.reads_by_itself)
+        return own
 
     def may_retry(self: Any, response: Any) -> bool:
         passage = passage_of(self)

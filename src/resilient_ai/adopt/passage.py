@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 
 GLANCED: Final = Reply("")
 """Stands for an answer that was not read, since nobody asked what was in it."""
+SUCCESS: Final = 2
+"""The first digit of a good status."""
 SAY_ENOUGH: Final = frozenset({408, 502, 504, 529})
 """Statuses that mean the same whatever the body says."""
 NO_BOUND: Final = 1000
@@ -78,6 +80,7 @@ class Passage:
     __slots__ = (
         "__weakref__",
         "_at",
+        "_bounded",
         "_chain",
         "_exchange",
         "_glance",
@@ -104,7 +107,8 @@ class Passage:
         self._at = Progress(policy, chain, codec, body, watching, stream=sdk.stream, blocking=sdk.blocking)
         self._exchange = Exchange(sdk, self._at, primary, codec, verified=policy.settings.verify_answers)
         self._glance = None if watching else chain.glance
-        self.reads_by_itself = codec is not None and sdk.blocking and self._at.timed
+        self._bounded = sdk.blocking and self._at.timed
+        self.reads_by_itself = codec is not None and self._bounded
 
     def is_of(self, client: object) -> bool:
         """`client` makes this call."""
@@ -181,7 +185,7 @@ class Passage:
     def _retries(self) -> int:
         """How many retries the SDK's loop is given."""
         most = self._chain.attempts
-        return NO_BOUND if most is None else most - 1 + self.refused_retries
+        return NO_BOUND if most is None else most if self._bounded else most - 1
 
     @property
     def refused_retries(self) -> int:
@@ -190,8 +194,7 @@ class Passage:
         One, where time is bounded in a blocking call: the loop would read the body of its last refusal without asking them, however long that
         took.
         """
-        bounded = self._at.driver.blocking and self._at.timed
-        return 1 if bounded and self._chain.attempts is not None else 0
+        return 1 if self._bounded and self._chain.attempts is not None else 0
 
     def _rescue(self) -> Rescue:
         return Rescue(self._exchange, self._policy, self._chain)
@@ -335,7 +338,7 @@ class Passage:
         """
         if self._exchange.primary.fetched:
             self._exchange.know_key()
-        if not arguments["response"].is_success:
+        if arguments["response"].status_code // 100 != SUCCESS:
             return await self._sdk.made(arguments)  # for middleware; the loop comes back to its status
         if self._exchange.alone:
             self._exchange.received = arguments

@@ -216,8 +216,9 @@ class Progress:
         scope, clock = self.scope, self.driver.clock
         self.asked = None
         now = clock.now()
-        self.call.settle(Ended(reply, None, None, {} if scope is None else scope.notes), now)
-        outcome = self.call.finish(now, clock.wall(), None, reply)
+        outcome = self.call.answered(
+            Ended(reply, None, None, {} if scope is None else scope.notes), now, clock.wall()
+        )
         self.over = True
         self._leave()
         return outcome

@@ -81,6 +81,11 @@ class Sdk:
         retries = self.options.get_max_retries(self.client.max_retries)
         return retries if isinstance(retries, int) and retries >= 0 else None
 
+    @property
+    def mark(self) -> str | None:
+        """What the caller wants of the response: see `RAW_HEADER`; None for the answer in it."""
+        return self._header(RAW_HEADER)
+
     async def prepare(self) -> None:
         """Has the SDK turn what the caller wrote (omitted values, its own models, iterators) into plain data, where it does so itself."""
         if self.copies is not None and self.prepared is None:
@@ -170,7 +175,7 @@ class Sdk:
             options = prepared if self.blocking else await prepared
             return client._build_request(options)  # noqa: SLF001 - the SDK's own hook
         except Exception:  # noqa: BLE001 - a key's source is the application's, and may raise anything
-            mark = self._header(RAW_HEADER)
+            mark = self.mark
             return client._client.build_request(  # noqa: SLF001 - the SDK's HTTP client
                 options.method,
                 client._prepare_url(options.url),  # noqa: SLF001 - the SDK's own

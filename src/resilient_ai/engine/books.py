@@ -103,36 +103,16 @@ class Books:
 
     def attempted(self, step: Ask, ended: Ended, now: float, what_next: str) -> Usage:
         """An attempt ended; its tokens as far as they are known."""
-        hop = step.hop
-        usage = usage_of(ended)
-        verdict = ended.verdict
-        price = hop.traits.price
-        status = request_id = None
-        if ended.notes:
-            status, request_id = ended.notes.get("status"), ended.notes.get("request_id")
-        kind = code = retry_after = None
-        if verdict is not None:
-            kind, code, retry_after = verdict.kind, verdict.code, verdict.retry_after
-            status = status if verdict.status is None else verdict.status
-        attempt = Attempt(
-            hop.name,
-            hop.provider,
-            step.n,
-            kind,
-            now - step.started,
-            step.waited,
-            usage,
-            None if price is None else cost_of(price, usage),
-            status if isinstance(status, int) else None,
-            code,
-            retry_after,
-            None if request_id is None else identifier(request_id),
-            what_next,
-        )
+        attempt = _attempt(step, ended, now, what_next)
         self.attempts.append(attempt)
         if self._emit is not None:
             self._emit(events.AttemptFinished(self._number, now, attempt))
-        return usage
+        return attempt.usage
+
+    def answered(self, step: Ask, ended: Ended, now: float) -> Outcome:
+        """The whole history of a call nobody watches, the attempt that answered it being the last."""
+        self.attempts.append(_attempt(step, ended, now, "answered"))
+        return self._outcome(now, ended.reply, step.hop)
 
     def passed_over(self, skip: Skip, now: float) -> None:
         """A model was not asked."""
@@ -214,17 +194,49 @@ class Books:
         self, now: float, wall: float, error: str | None, reply: Reply | None, served: Hop | None
     ) -> Outcome:
         """The whole history. Called exactly once, whatever happened."""
-        degraded = served is not None and (served.index > 0 or served.traits.stand_in)
-        outcome = Outcome(
-            self._plan.name,
-            None if served is None else served.name,
-            degraded,
-            tuple(self.attempts),
-            tuple(self.skips),
-            now - self._started,
-            self._plan.digest,
-            () if reply is None else reply.flags,
-        )
+        outcome = self._outcome(now, reply, served)
         if self._emit is not None:
             self._emit(events.CallFinished(self._number, now, wall, outcome, error, now > self._until, reply))
         return outcome
+
+    def _outcome(self, now: float, reply: Reply | None, served: Hop | None) -> Outcome:
+        plan = self._plan
+        return Outcome(
+            plan.name,
+            None if served is None else served.name,
+            served is not None and (served.index > 0 or served.traits.stand_in),
+            tuple(self.attempts),
+            tuple(self.skips),
+            now - self._started,
+            plan.digest,
+            () if reply is None else reply.flags,
+        )
+
+
+def _attempt(step: Ask, ended: Ended, now: float, what_next: str) -> Attempt:
+    """An attempt for the history."""
+    hop = step.hop
+    notes, verdict, price = ended.notes, ended.verdict, hop.traits.price
+    usage = usage_of(ended)
+    status = request_id = None
+    if notes:
+        status, request_id = notes.get("status"), notes.get("request_id")
+    kind = code = retry_after = None
+    if verdict is not None:
+        kind, code, retry_after = verdict.kind, verdict.code, verdict.retry_after
+        status = status if verdict.status is None else verdict.status
+    return Attempt(
+        hop.name,
+        hop.provider,
+        step.n,
+        kind,
+        now - step.started,
+        step.waited,
+        usage,
+        None if price is None else cost_of(price, usage),
+        status if isinstance(status, int) else None,
+        code,
+        retry_after,
+        None if request_id is None else identifier(request_id),
+        what_next,
+    )

@@ -169,17 +169,10 @@ class Call:
         self._step = None
         hop = step.hop
         verdict = ended.verdict
-        seconds = now - step.started
         if self._purse is not None:
             self._purse.pay(hop, ended, now)
         if ended.error is None:
-            state = hop.state
-            to_content = seconds if ended.first_content is None else ended.first_content
-            state.breaker.settle(step.permit, "success", now, self._chance, to_content)
-            if state.breaker.changes:
-                self._books.breaker_moved(hop, now)
-            state.budget.refund(None if self._retries is None else self._retries.drawn)
-            state.latency.record(seconds - ended.away, now)
+            self._praise(step, ended, now)
             self._record(step, ended, now, "answered")
             if self.watched:
                 self._books.left(now, ended)
@@ -190,6 +183,19 @@ class Call:
         if self.committed:
             return self._after_interrupt(step, ended, verdict, now)
         return self._after_failure(step, ended, verdict, now)
+
+    def answered(self, ended: Ended, now: float, wall: float) -> Outcome:
+        """`settle` and `finish` in one, for an attempt whose answer ends the call."""
+        step = self._step
+        if step is None or self.watched or self._purse is not None or step.hop.state.pace.counts:
+            self.settle(ended, now)
+            return self.finish(now, wall, None, ended.reply)
+        self._step = None
+        self._praise(step, ended, now)
+        if self._retries is not None:
+            self._retries.forget()
+        self.around = None
+        return self._books.answered(step, ended, now)
 
     def commit(self, now: float) -> None:
         """The first content of a stream is about to be handed over: from here on nothing is silently replayed."""
@@ -403,6 +409,20 @@ class Call:
         return following
 
     # --- what is learned -------------------------------------------------------------------------------------------
+
+    def _praise(self, step: Ask, ended: Ended, now: float) -> None:
+        """Gives a permit back, and what an answer says of the model to every other call of it."""
+        state = step.hop.state
+        seconds = now - step.started
+        to_content = ended.first_content
+        breaker = state.breaker
+        breaker.settle(
+            step.permit, "success", now, self._chance, seconds if to_content is None else to_content
+        )
+        if breaker.changes:
+            self._books.breaker_moved(step.hop, now)
+        state.budget.refund(None if self._retries is None else self._retries.drawn)
+        state.latency.record(seconds - ended.away, now)
 
     def _blame(self, step: Ask, verdict: Verdict, now: float) -> None:
         """Gives a permit back, and what a failure says of the model to every other call of it."""
