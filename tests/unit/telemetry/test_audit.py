@@ -301,6 +301,31 @@ def test_a_last_line_that_was_cut_short_is_told_and_the_next_process_goes_on_beh
     assert report.records == len(lines) - 1 + 3
 
 
+def test_an_emptied_file_is_not_whole(tmp_path: Path) -> None:
+    path, emptied = tmp_path / "audit.jsonl", tmp_path / "audit.jsonl.1"
+    many(path)
+    emptied.touch()
+    for files in ([emptied], [emptied, path], [path, emptied]):
+        report = verify_audit(*files, key=AUDIT_KEY)
+        assert not report.whole
+        assert report.broken is not None
+        assert (report.broken.file, report.broken.what) == (
+            emptied,
+            "the file is empty: its first record is missing",
+        )
+
+
+def test_a_last_line_that_was_written_over_is_told_and_not_taken_for_a_record(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    lines = many(path)
+    path.write_bytes(b"".join(lines[:-1]) + b"x" * (len(lines[-1]) - 1) + b"\n")
+    report = verified(path)
+    assert report.records == len(lines) - 1
+    assert [one.what for one in report.cut] == [
+        "the line is no record: it was cut off or written over, and what it held is lost"
+    ]
+
+
 CRASHING = """
 import os, signal, sys
 from resilient_ai import ResilientModel

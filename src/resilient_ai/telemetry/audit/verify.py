@@ -90,7 +90,13 @@ class _Reading:
         """Reads one whole line; what is broken about it, or None."""
         found = read(line)
         if found is None:
-            self.cut.append(Finding(file, number, "the line ends in the middle; its record is lost"))
+            self.cut.append(
+                Finding(
+                    file,
+                    number,
+                    "the line is no record: it was cut off or written over, and what it held is lost",
+                )
+            )
             return None
         link, fields = found
         if first and (objection := self._begins(file, number, fields)) is not None:
@@ -184,6 +190,8 @@ def verify_audit(
             if broken is not None:
                 return reading.report(broken)
             first = first and read(line) is None
+        if first and not path.stat().st_size:
+            return reading.report(Finding(path, 1, "the file is empty: its first record is missing"))
     return reading.report(None)
 
 
