@@ -14,7 +14,7 @@ import pytest
 
 from resilient_ai import Retry, outcome_of, unwrap, wrap
 from resilient_ai.adopt import policy_of
-from resilient_ai.testing import FaultServer, ScriptedModel, ok
+from resilient_ai.testing import FaultServer, ScriptedModel, error, ok
 from resilient_ai.testing.fault_server.dialects import DialectName
 
 QUICK = Retry(attempts=3, base=0.01, cap=0.02)
@@ -125,7 +125,11 @@ def test_the_asynchronous_client_follows_the_policy_too(server: FaultServer, ses
 def test_the_providers_own_refusal_is_what_the_sdk_gets_if_nobody_answers(
     server: FaultServer, session: str
 ) -> None:
-    sdk = wrap(Sdk(server.url("status:429", session=session)), retry=QUICK, fallback=[ScriptedModel([])])
+    sdk = wrap(
+        Sdk(server.url("status:429", session=session)),
+        retry=QUICK,
+        fallback=[ScriptedModel([error(503)], repeat=True)],
+    )
     with pytest.raises(httpx.HTTPStatusError) as raised:
         sdk.ask()
     assert raised.value.response.status_code == 429

@@ -215,6 +215,14 @@ class _VirtualLoop(asyncio.SelectorEventLoop):
         future.add_done_callback(self._one_less)
         return future
 
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ARG002, ASYNC109 - the loop's own signature
+        """As the loop's own; while its threads end, virtual time stands still, and no limit of theirs is passed."""
+        self._at_work += 1
+        try:
+            await super().shutdown_default_executor()
+        finally:
+            self._at_work -= 1
+
     def _one_less(self, _: object) -> None:
         self._at_work -= 1
 
