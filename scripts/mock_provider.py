@@ -94,7 +94,11 @@ def answered(kind: Any) -> tuple[str, bytes]:
         return "text/plain", b"text"
     if inspect.isclass(kind) and "Binary" in kind.__name__:
         return "application/octet-stream", b"bytes"
-    return "application/json", json.dumps(least(kind)).encode()
+    value = least(kind)
+    for choice in value.get("choices", ()) if isinstance(value, dict) else ():
+        # The least message says nothing, as no provider's does.
+        choice["message"] = {"role": "assistant", **(choice.get("message") or {}), "content": "text"}
+    return "application/json", json.dumps(value).encode()
 
 
 class Handler(BaseHTTPRequestHandler):

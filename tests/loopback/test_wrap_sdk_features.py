@@ -129,11 +129,14 @@ def test_what_copying_looks_up_is_kept_by_the_client() -> None:
     class Placed(anthropic.Anthropic):
         def copy(self, **options: Any) -> Any:
             self.__dict__.setdefault("place", "looked up")
+            self.__dict__.update(region=self.__dict__.get("region") or "derived")
             return super().copy(**options)
 
     client: Any = wrap(Placed(api_key="sk-test"), **QUICK)
+    client.region = None
     client.copy()
     assert client.place == "looked up"
+    assert client.region == "derived"
 
 
 def test_a_refused_key_is_fetched_anew_once_and_nobody_is_alarmed(asking: Asking) -> None:

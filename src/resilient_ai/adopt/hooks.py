@@ -178,13 +178,14 @@ def _copier(base: Any, name: str) -> Callable[..., Any]:
     @wraps(copies)
     def copy(self: Any, *arguments: Any, **named: Any) -> Any:
         twin = object.__new__(base)
-        twin.__dict__ = dict(self.__dict__)  # its own: a resource that is first asked for here belongs to it
+        before = dict(self.__dict__)
+        twin.__dict__ = dict(before)  # its own: a resource that is first asked for here belongs to it
         try:
             made = copies(twin, *arguments, **named)
         finally:
             for each, value in twin.__dict__.items():
-                if getattr(value, "_client", None) is not twin:
-                    self.__dict__.setdefault(each, value)  # what the SDK looked up meanwhile and keeps
+                if before.get(each, before) is not value and getattr(value, "_client", None) is not twin:
+                    self.__dict__[each] = value  # what the SDK looked up meanwhile and keeps
             twin.__dict__ = {}  # of an SDK whose clients close when they are collected: there is nothing to close
         made.__class__ = type(self)
         return made
