@@ -100,16 +100,16 @@ class Exchange:
         sdk = self.sdk
         if sdk.blocking:
             try:
-                return sdk.send(sdk.cast_to, options, stream=sdk.stream, stream_cls=sdk.stream_cls)
+                return sdk.send(options)
             except StopIteration as error:
                 raise Stopped from error
         if not self.at.timed:
-            return await sdk.send(sdk.cast_to, options, stream=sdk.stream, stream_cls=sdk.stream_cls)
+            return await sdk.send(options)
         timer = asyncio.timeout(None)
         try:
             async with timer:
                 self.at.use(timer)
-                return await sdk.send(sdk.cast_to, options, stream=sdk.stream, stream_cls=sdk.stream_cls)
+                return await sdk.send(options)
         except TimeoutError as error:
             if timer.expired():
                 raise AttemptTimeout from error

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from resilient_ai.adopt.dialects import codec_of, in_frames, model_in, resource_of
 from resilient_ai.adopt.keys import is_kept, keep_written, number_of, source_of, written_in
 from resilient_ai.adopt.layers import base_of, layer_of, put_over, take_away
-from resilient_ai.adopt.loop import COPIES, loop_hooks
+from resilient_ai.adopt.loop import loop_hooks
 from resilient_ai.adopt.passage import Passage
 from resilient_ai.adopt.primary import Primary
-from resilient_ai.adopt.sdk import Sdk, body_of
+from resilient_ai.adopt.sdk import Kind, Sdk, body_of
 from resilient_ai.adopt.wire_faults import sdk_of
 from resilient_ai.errors import ConfigError
 from resilient_ai.history import stop_of
@@ -136,39 +136,18 @@ class _Shadow:
         self.hidden = hidden
         self._policy = policy
         self._blocking = blocking
-        self._made = _maker(base, blocking=blocking)
+        self._kind = _kind_of(base, blocking=blocking)
 
     def __call__(self, cast_to: Any, options: Any, *, stream: bool = False, stream_cls: Any = None) -> Any:
         if not _follows(self._client, self._policy):  # somebody kept it beyond `unwrap`
             return self.hidden(cast_to, options, stream=stream, stream_cls=stream_cls)
-        sdk = self._made(self._client, cast_to, options, stream=stream, stream_cls=stream_cls, send=self.hidden)  # fmt: skip
+        sdk = Sdk(self._kind, self._client, cast_to, options, stream, stream_cls, self.hidden)
         carried = _carried(sdk, self._policy)
         return _driven(carried) if self._blocking else carried
 
 
-def _maker(base: Any, *, blocking: bool) -> Callable[..., Sdk]:
-    """What makes the SDK's side of one call; what is the same for all of them is looked up here."""
-    module = sdk_of(base)
-    copies = hasattr(base, COPIES)
-
-    def made(
-        client: Any, cast_to: Any, options: Any, *, stream: bool, stream_cls: Any, send: Any = None
-    ) -> Sdk:
-        return Sdk(
-            module,
-            client,
-            # Looked up anew: an instrumentation may have been put on the SDK's classes since.
-            send or base.request.__get__(client),
-            base._process_response.__get__(client),  # noqa: SLF001 - the SDK's own hook
-            base._copy_and_prepare.__get__(client) if copies else None,  # noqa: SLF001 - as above
-            cast_to,
-            options,
-            stream=stream,
-            stream_cls=stream_cls,
-            blocking=blocking,
-        )
-
-    return made
+def _kind_of(base: Any, *, blocking: bool) -> Kind:
+    return Kind(base, sdk_of(base), blocking=blocking)
 
 
 def _copier(base: Any, name: str) -> Callable[..., Any]:
@@ -194,21 +173,21 @@ def _copier(base: Any, name: str) -> Callable[..., Any]:
 
 
 def _request(base: Any, policy: Policy, *, blocking: bool) -> Callable[..., Any]:
-    made = _maker(base, blocking=blocking)
+    kind = _kind_of(base, blocking=blocking)
 
     def request(
         self: Any, cast_to: Any, options: Any, *, stream: bool = False, stream_cls: Any = None
     ) -> Any:
         if not _follows(self, policy):
             return base.request(self, cast_to, options, stream=stream, stream_cls=stream_cls)
-        return _driven(_carried(made(self, cast_to, options, stream=stream, stream_cls=stream_cls), policy))
+        return _driven(_carried(Sdk(kind, self, cast_to, options, stream, stream_cls), policy))
 
     async def arequest(
         self: Any, cast_to: Any, options: Any, *, stream: bool = False, stream_cls: Any = None
     ) -> Any:
         if not _follows(self, policy):
             return await base.request(self, cast_to, options, stream=stream, stream_cls=stream_cls)
-        return await _carried(made(self, cast_to, options, stream=stream, stream_cls=stream_cls), policy)
+        return await _carried(Sdk(kind, self, cast_to, options, stream, stream_cls), policy)
 
     chosen = request if blocking else arequest
     chosen.__name__ = "request"
@@ -237,7 +216,7 @@ async def _carried(sdk: Sdk, policy: Policy) -> Any:
     """The result of one call under `policy`."""
     retries = sdk.retries
     if retries is None:
-        refused = sdk.send(sdk.cast_to, sdk.options, stream=sdk.stream, stream_cls=sdk.stream_cls)
+        refused = sdk.send(sdk.options)
         return refused if sdk.blocking else await refused
     client = sdk.client
     codec = codec_of(sdk.options.method, sdk.options.url)

@@ -8,10 +8,9 @@ from typing import Any, Final
 
 from resilient_ai.adopt.passage import Passage, passage_of
 from resilient_ai.adopt.primary import current
+from resilient_ai.adopt.sdk import COPIES
 from resilient_ai.runtime.blocking import drive
 
-COPIES: Final = "_copy_and_prepare"
-"""What begins every request of an SDK that reads the body before its loop."""
 UNAUTHORIZED: Final = 401
 
 

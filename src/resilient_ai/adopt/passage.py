@@ -147,7 +147,7 @@ class Passage:
         """Whether the SDK's loop answered, and its result."""
         self._at.begin_attempt()
         options = self._sdk.options
-        if self._sdk.copies is None:
+        if not self._sdk.kind.copies:
             options = self._sdk.copied(retries=self._retries())
         try:
             result = await self._exchange.sent(options)
@@ -179,7 +179,9 @@ class Passage:
             return False
         if self._renewed:
             return True
-        unasked = isinstance(error, self._sdk.module.APIConnectionError) and self._at.asks <= self._retries()
+        unasked = (
+            isinstance(error, self._sdk.kind.module.APIConnectionError) and self._at.asks <= self._retries()
+        )
         return False if unasked else None
 
     def _retries(self) -> int:
@@ -397,7 +399,7 @@ class Passage:
     async def _made_plainly(self, arguments: dict[str, Any]) -> Any:
         """What the SDK makes of an answer before anybody has judged it; None where it refuses it, which is then read to learn whose fault it is."""
         try:
-            made = self._sdk.process(**arguments)
+            made = self._sdk.process(arguments)
             return made if self._sdk.blocking else await made
         except Exception:  # noqa: BLE001 - raised again once the answer was found good
             return None

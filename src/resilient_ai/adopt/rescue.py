@@ -209,7 +209,7 @@ class Rescue:
             if sdk.stream and codec is not None and codec.format == "anthropic":
                 raised = error_event(sdk.client, own, response)
             if raised is None:
-                raised = sdk_error(sdk.module, own, exchange.request, response)
+                raised = sdk_error(sdk.kind.module, own, exchange.request, response)
         outcome = outcome_of(error)
         if outcome is not None:
             attach(raised, outcome, note=True)

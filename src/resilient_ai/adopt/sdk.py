@@ -14,19 +14,42 @@ if TYPE_CHECKING:
 RAW_HEADER: Final = "x-stainless-raw-response"
 """How the SDK marks a call whose response the caller wants as it is: `true`, or `READ_BY_CALLER`."""
 READ_BY_CALLER: Final = "stream"
+COPIES: Final = "_copy_and_prepare"
+"""What begins every request of an SDK that reads the body before its loop."""
 COUNT_HEADER: Final = "x-stainless-retry-count"
+
+
+@final
+class Kind:
+    """What is the same for all calls of one client.
+
+    Args:
+        base: The SDK's own class of the client, below the hooks.
+        module: The SDK's top-level module, for its exception classes.
+        blocking: The colour.
+
+    Attributes:
+        copies: The SDK begins each request with a copy of its options, whose body it reads (`_copy_and_prepare`).
+    """
+
+    __slots__ = ("base", "blocking", "copies", "module")
+
+    def __init__(self, base: Any, module: Any, *, blocking: bool) -> None:
+        self.base = base
+        self.module = module
+        self.blocking = blocking
+        self.copies = hasattr(base, COPIES)
 
 
 @final
 class Sdk:
     """The SDK's side of one call: its client and its own methods, below the hooks.
 
+    These are looked up when they are needed: an instrumentation may have been put on the SDK's classes since the client was wrapped.
+
     Attributes:
-        module: The SDK's top-level module, for its exception classes.
+        kind: What is the same for all calls of the client.
         client: The client, or the copy of it, that was called.
-        send: The client's own `request`, hooks included.
-        process: The client's own `_process_response`.
-        copies: The client's own `_copy_and_prepare`, which begins each of its requests and reads the body; None where it has none.
         cast_to: What the SDK is to make of the answer.
         options: The SDK's options of the call, never changed here.
         prepared: The same as the SDK sent them first, the body turned into plain data; None before that.
@@ -36,34 +59,41 @@ class Sdk:
     """
 
     __slots__ = (
-        "blocking", "cast_to", "client", "copies", "module", "options", "prepared", "process", "send", "stream", "stream_cls",
+        "_shadow", "blocking", "cast_to", "client", "kind", "options", "prepared", "stream", "stream_cls",
     )  # fmt: skip
 
     def __init__(
         self,
-        module: Any,
+        kind: Kind,
         client: Any,
-        send: Callable[..., Any],
-        process: Callable[..., Any],
-        copies: Callable[..., Any] | None,
         cast_to: Any,
         options: Any,
-        *,
-        stream: bool,
+        stream: bool,  # noqa: FBT001 - as the SDK gives it
         stream_cls: Any,
-        blocking: bool,
+        shadow: Callable[..., Any] | None = None,
     ) -> None:
-        self.module = module
+        self.kind = kind
         self.client = client
-        self.send = send
-        self.process = process
-        self.copies = copies
         self.cast_to = cast_to
         self.options = options
         self.stream = stream
         self.stream_cls = stream_cls
-        self.blocking = blocking
+        self.blocking = kind.blocking
         self.prepared: Any = None
+        self._shadow = shadow
+        """What an instrumentation put in front of the client's `request`."""
+
+    def send(self, options: Any) -> Any:
+        """The client's own `request`, hooks included; in the asynchronous colour to be awaited."""
+        if self._shadow is not None:
+            return self._shadow(self.cast_to, options, stream=self.stream, stream_cls=self.stream_cls)
+        return self.kind.base.request(
+            self.client, self.cast_to, options, stream=self.stream, stream_cls=self.stream_cls
+        )
+
+    def process(self, arguments: Mapping[str, Any]) -> Any:
+        """The client's own `_process_response`, whose arguments these are; in the asynchronous colour to be awaited."""
+        return self.kind.base._process_response(self.client, **arguments)  # noqa: SLF001 - the SDK's own hook
 
     @property
     def replayable(self) -> bool:
@@ -73,7 +103,7 @@ class Sdk:
 
     def raised(self, error: Exception) -> bool:
         """The SDK takes `error` for its provider's: it is of a class of its own."""
-        return isinstance(error, self.module.APIError)
+        return isinstance(error, self.kind.module.APIError)
 
     @property
     def retries(self) -> int | None:
@@ -88,9 +118,9 @@ class Sdk:
 
     async def prepare(self) -> None:
         """Has the SDK turn what the caller wrote (omitted values, its own models, iterators) into plain data, where it does so itself."""
-        if self.copies is not None and self.prepared is None:
+        if self.kind.copies and self.prepared is None:
             try:
-                prepared = self.copies(self.options)
+                prepared = self.kind.base._copy_and_prepare(self.client, self.options)  # noqa: SLF001 - the SDK's own hook
             except StopIteration as error:
                 raise Stopped from error
             self.options = self.prepared = prepared if self.blocking else await prepared
@@ -124,8 +154,7 @@ class Sdk:
 
     def left_to_caller(self, arguments: Mapping[str, Any]) -> bool:
         """The body of a response is read by the caller, and not by the SDK; `arguments` are those of its `_process_response`."""
-        mark = arguments["response"].request.headers.get(RAW_HEADER)
-        return bool(arguments["stream"]) or mark == READ_BY_CALLER
+        return bool(arguments["stream"]) or self.mark == READ_BY_CALLER
 
     async def made(self, arguments: Mapping[str, Any]) -> Any:
         """What the SDK makes of a response; `arguments` are those of its `_process_response`.
@@ -135,7 +164,7 @@ class Sdk:
             Exception: What else the SDK raises.
         """
         try:
-            made = self.process(**arguments)
+            made = self.process(arguments)
         except StopIteration as error:
             raise Stopped from error
         return made if self.blocking else await made
@@ -157,7 +186,7 @@ class Sdk:
                 "stream_cls": self.stream_cls,
             }
         arguments = dict(known)
-        if "retries_taken" in inspect.signature(self.process).parameters:
+        if "retries_taken" in inspect.signature(self.kind.base._process_response).parameters:  # noqa: SLF001 - as above
             arguments["retries_taken"] = retries
         return arguments
 

@@ -206,7 +206,7 @@ def scope_of(step: Ask, driver: Driver) -> Scope:
     """What the attempt of `step` may use."""
     timeouts = step.hop.timeouts
     return Scope(
-        driver.blocking, driver.clock, step.until, timeouts.connect, timeouts.first_token, timeouts.idle
+        driver.blocking, driver.clock, step.until, timeouts.connect, timeouts.first_token, timeouts.idle, {}
     )
 
 
