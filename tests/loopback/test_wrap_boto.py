@@ -253,6 +253,15 @@ def test_an_exception_before_the_first_content_is_retried_in_silence(
     assert heard.text == server.text
 
 
+def test_a_server_that_does_not_end_behind_the_end_of_the_answer_is_not_waited_for(
+    server: FaultServer, session: str, client_at: Callable[..., Any]
+) -> None:
+    url = server.url("done-then-stall", dialect="bedrock", session=session)
+    heard = streamed(wrap(client_at(url, session)))
+    assert heard.error is None
+    assert heard.text == server.text
+
+
 @ways
 @pytest.mark.parametrize("fault", ["stall-no-response", "stall-mid-stream", "slow-drip:0.2"])
 def test_a_black_hole_ends_at_the_deadline(

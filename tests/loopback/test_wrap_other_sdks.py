@@ -321,6 +321,15 @@ def test_a_cleanly_truncated_stream_raises_after_what_came(
     assert outcome.attempts[-1].verdict == "interrupted"
 
 
+@pytest.mark.parametrize("way", STREAMED, ids=str)
+def test_a_server_that_does_not_end_behind_the_end_of_the_answer_is_not_waited_for(
+    server: FaultServer, session: str, way: Way
+) -> None:
+    heard = way.meet(url_of(server, way, "done-then-stall", session), session)
+    assert heard.error is None
+    assert heard.text == server.text
+
+
 @pytest.mark.parametrize("sdk", SDKS, ids=lambda sdk: str(sdk.name))
 def test_closing_a_stream_early_reaches_the_source(server: FaultServer, session: str, sdk: Sdk) -> None:
     url = server.url("infinite-stream", dialect=sdk.dialect, session=session)

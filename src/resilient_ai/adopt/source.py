@@ -62,9 +62,9 @@ class ProviderStream:
         "_network",
         "_now",
         "_primary",
+        "_reads_on",
         "_response",
         "_scope",
-        "_shared",
         "in_memory",
         "pieces",
         "tape",
@@ -100,8 +100,8 @@ class ProviderStream:
         self._now = scope.clock.now
         self._network: Any = None
         """The connection of a response that was given away."""
-        self._shared = False
-        """Other responses come by the same connection, which stays open when this one is closed."""
+        self._reads_on = False
+        """It can serve again if it is read to the end of the body. Of HTTP/2 it does so in any case; of botocore's nobody knows it here."""
         self._loop = None if scope.blocking else asyncio.get_running_loop()
 
     async def receive(self, until: float) -> Sequence[Chunk] | None:
@@ -190,9 +190,10 @@ class ProviderStream:
     def given_away(self) -> Any:
         """The response, which is the caller's from here on."""
         response, self._response = self._response, None
-        extensions: dict[str, Any] = getattr(response, "extensions", None) or {}
-        self._shared = extensions.get("http_version") == b"HTTP/2"
-        self._network = extensions.get("network_stream")
+        extensions: dict[str, Any] | None = getattr(response, "extensions", None)
+        if extensions is not None and extensions.get("http_version") != b"HTTP/2":
+            self._reads_on = True
+            self._network = extensions.get("network_stream")
         return response
 
     async def rest(self) -> bytes | None:
@@ -202,7 +203,7 @@ class ProviderStream:
         is told any more: the answer is complete.
         """
         pieces = self.pieces
-        if pieces is None or self._shared:
+        if pieces is None or not self._reads_on:
             await self.release()
             return None
         data: bytes | None = None
