@@ -16,7 +16,7 @@ from resilient_ai.core.failure import FailureKind, Verdict, verdict_of
 from resilient_ai.core.model import CheckRaised, Refused, Scope
 from resilient_ai.engine.call import Call
 from resilient_ai.engine.endings import attach, bare
-from resilient_ai.engine.steps import Ask, Done, Ended, Pause, Race, Step
+from resilient_ai.engine.steps import Ask, Ended, Pause, Race, Step
 from resilient_ai.errors import (
     BudgetExceeded,
     CallError,
@@ -88,24 +88,25 @@ async def go_on(
     """
     clock = driver.clock
     ended: Ended | None = None
-    reply: Reply | None = None
+    failure: Exception | None = None
     try:
         try:
             step = call.begin(clock.now()) if step is None else step
             while True:
                 if type(step) is Ask:
-                    ended = await _attempt(step, driver, judge, check, hand)
-                    reply = ended.reply if ended.error is None else None
-                    step = call.settle(ended, clock.now())
+                    ended, now = await _attempt(step, driver, judge, check, hand), clock.now()
+                elif type(step) is Race:  # never where answers are handed over: wrapped clients have no hedge
+                    ended, now = await _race(call, step, driver, judge, check)
                 elif type(step) is Pause:
                     await driver.sleep_until(step.until)
                     step = call.resume(clock.now())
-                elif type(step) is Race:  # never where answers are handed over: wrapped clients have no hedge
-                    ended, now = await _race(call, step, driver, judge, check)
-                    reply = ended.reply if ended.error is None else None
-                    step = call.settle(ended, now)
-                elif type(step) is Done:
+                    continue
+                else:
+                    failure = step.error
                     break
+                if ended.error is None and ended.reply is not None:
+                    return with_outcome(ended.reply, call.answered(ended, now, clock.wall()))
+                step = call.settle(ended, now)
         except BaseException:
             call.abandon(clock.now(), Ended(verdict=CANCELLED))
             raise
@@ -114,15 +115,14 @@ async def go_on(
     except BaseException as error:
         _left(call, driver, error)
         raise
-    if step.error is not None or reply is None:
-        failure = step.error or AssertionError("a call without an answer and without an error")
-        closed(call, driver, failure)
-        try:
-            raise failure
-        finally:
-            # The error holds this frame: were the frame to hold the error, both and the prompt would live until a collection.
-            del failure, step, ended
-    return with_outcome(reply, call.finish(clock.now(), clock.wall(), None, reply))
+    if failure is None:
+        failure = AssertionError("a call without an answer and without an error")
+    closed(call, driver, failure)
+    try:
+        raise failure
+    finally:
+        # The error holds this frame: were the frame to hold the error, both and the prompt would live until a collection.
+        del failure, step, ended
 
 
 def _left(call: Call, driver: Driver, error: BaseException) -> None:
