@@ -69,6 +69,7 @@ STREAMS: Final[dict[str, list[bytes]]] = {
     "whole": [frame(event) for event in EVENTS],
     "cut": [frame(event) for event in EVENTS[:4]],
     "throttled": [*(frame(event) for event in EVENTS[:4]), THROTTLED],
+    "throttled-at-once": [b"".join((*(frame(event) for event in EVENTS[:4]), THROTTLED))],
     "refused": [THROTTLED],
 }
 
@@ -163,7 +164,7 @@ def test_a_stream_in_frames_that_is_cut_raises(blocking: bool, address: str) -> 
 
 
 @colours
-@pytest.mark.parametrize("stream", ["throttled", "refused"])
+@pytest.mark.parametrize("stream", ["throttled", "throttled-at-once", "refused"])
 def test_an_exception_in_a_frame_is_of_the_class_the_sdk_raises(
     blocking: bool,  # noqa: FBT001 - a parameter of tests
     stream: str,

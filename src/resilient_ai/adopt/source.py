@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, cast, final
 
@@ -27,6 +27,13 @@ MAX_HELD_BYTES: Final = 4 * 1024 * 1024
 
 JSON_LINES: Final = "application/x-ndjson"
 """A stream of this kind begins as a whole body does, and a whole body is one line of it: the SDK can read both."""
+
+ENDS: Final[Mapping[str, tuple[bytes, ...]]] = {
+    JSON_LINES: (b"\n",),
+    "text/event-stream": (b"\n\n", b"\r\n\r\n", b"\r\r"),
+    "application/vnd.amazon.eventstream": (),
+}
+"""What a record ends with in a stream of each kind. One that tells its own length ends where the next begins."""
 
 END_SECONDS: Final = 0.05
 """How long an asynchronous reader waits for the end of a body behind the terminal event of its stream."""
@@ -57,7 +64,7 @@ class ProviderStream:
         "_fault",
         "_headers",
         "_held",
-        "_lines",
+        "_kind",
         "_loop",
         "_network",
         "_now",
@@ -87,7 +94,7 @@ class ProviderStream:
         self._begun = False
         self._decoder = codec.stream_decoder()
         self._decoder.pass_on()
-        self._lines = codec.stream_content_type == JSON_LINES
+        self._kind = codec.stream_content_type
         self._primary = primary
         self._scope = scope
         self.whole = False
@@ -141,7 +148,7 @@ class ProviderStream:
             self._fault = typed(error, self._primary, self._headers)
             if data is not None:
                 # The SDK would raise by itself on what came behind the content, without the history and before the fault is told.
-                self.tape[-1] = _before(data, error.record, self._lines)
+                self.tape[-1] = _before(data, error.record, ENDS[self._kind])
             return chunks
 
     def _raise_fault(self) -> None:
@@ -277,13 +284,14 @@ class ProviderStream:
         content = data.lstrip()
         if content:
             self._begun = True
-            self.whole = not self._lines and content[:1] in (b"{", b"[")
+            self.whole = self._kind != JSON_LINES and content[:1] in (b"{", b"[")
 
 
-def _before(data: bytes, record: bytes | None, lines: bool) -> bytes:  # noqa: FBT001 - internal
+def _before(data: bytes, record: bytes | None, ends: tuple[bytes, ...]) -> bytes:
     """The whole records of `data` that stand before `record`; none where it cannot be found."""
-    at = -1 if not record else data.find(record)
-    ends = (b"\n",) if lines else (b"\n\n", b"\r\n\r\n", b"\r\r")
+    at = max(0, data.find(record)) if record else 0
+    if not ends:
+        return data[:at]
     return data[
-        : max((found + len(end) for end in ends if (found := data.rfind(end, 0, max(0, at))) >= 0), default=0)
+        : max((found + len(end) for end in ends if (found := data.rfind(end, 0, at)) >= 0), default=0)
     ]

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import final
 
 from resilient_ai.messages import JSON, Chunk, Reply, Request
-from resilient_ai.models.wire import Encoded, Malformed, ReportedError, Truncated
+from resilient_ai.models.wire import Encoded, Malformed, ReportedError, Truncated, WireError
 from resilient_ai.models.wire.anthropic import Anthropic
 from resilient_ai.models.wire.anthropic.stream_read import MessagesReader
 from resilient_ai.models.wire.anthropic.stream_write import MessagesStreamEncoder
@@ -123,7 +123,11 @@ class InvokedDecoder:
                 raise Malformed("the body is longer than the limit")
             return []
         for frame in self._parser.feed(data):
-            self._take(frame)
+            try:
+                self._take(frame)
+            except WireError as error:
+                error.record = frame.whole
+                raise
             if self._reader.complete:
                 self.complete = True
                 break

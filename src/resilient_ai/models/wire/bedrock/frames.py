@@ -36,10 +36,12 @@ class Frame(NamedTuple):
     Attributes:
         headers: Those that are strings, by name: `:message-type`, `:event-type`, `:exception-type`, `:content-type`.
         payload: Bytes, JSON in this format.
+        whole: The frame as it came.
     """
 
     headers: Mapping[str, str]
     payload: bytes
+    whole: bytes
 
 
 @final
@@ -108,7 +110,7 @@ def _frame(frame: bytes) -> Frame:
         raise Malformed("the checksum of a frame is wrong")
     start = _PRELUDE.size + _PRELUDE.unpack_from(frame)[1]
     try:
-        return Frame(_headers(frame[_PRELUDE.size : start]), frame[start:end])
+        return Frame(_headers(frame[_PRELUDE.size : start]), frame[start:end], frame)
     except (IndexError, struct.error, UnicodeDecodeError):
         raise Malformed("the headers of a frame cannot be read") from None
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, final
 
 from resilient_ai.messages import JSON, UNKNOWN_USAGE, Chunk, Reply, ToolCallDelta
-from resilient_ai.models.wire import Malformed, ReportedError, Truncated
+from resilient_ai.models.wire import Malformed, ReportedError, Truncated, WireError
 from resilient_ai.models.wire.assembly import chunks_of
 from resilient_ai.models.wire.bedrock.frames import Frame, FrameParser
 from resilient_ai.models.wire.bedrock.names import (
@@ -88,8 +88,12 @@ class BedrockDecoder:
             return []
         for frame in self._parser.feed(data):
             self._started = True
-            if self._take(frame):
-                break
+            try:
+                if self._take(frame):
+                    break
+            except WireError as error:
+                error.record = frame.whole
+                raise
         return self.take()
 
     def take(self) -> list[Chunk]:

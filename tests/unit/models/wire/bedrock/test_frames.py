@@ -43,7 +43,8 @@ def test_frames_are_read_as_they_were_written_wherever_they_are_cut(
     body = b"".join(write_frame(*each) for each in frames)
     parser = FrameParser()
     read = [frame for at in range(0, len(body), size) for frame in parser.feed(body[at : at + size])]
-    assert read == [Frame(*each) for each in frames]
+    assert [(frame.headers, frame.payload) for frame in read] == [tuple(each) for each in frames]
+    assert b"".join(frame.whole for frame in read) == body
     assert not parser.cut
 
 
@@ -68,7 +69,7 @@ def test_headers_of_every_type_are_read_over() -> None:
     lengths = pack("!II", 16 + len(headers) + 2, len(headers))
     body = lengths + pack("!I", crc32(lengths)) + headers + b"{}"
     body += pack("!I", crc32(body))
-    assert list(FrameParser().feed(body)) == [Frame({"text": "hi"}, b"{}")]
+    assert list(FrameParser().feed(body)) == [Frame({"text": "hi"}, b"{}", body)]
     assert [payload for _, payload in judged(body)] == [b"{}"]
 
 
