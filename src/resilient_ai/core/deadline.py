@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
 
 if TYPE_CHECKING:
     from resilient_ai.core.clock import Clock
 
-CURRENT_DEADLINE: Final[ContextVar[tuple[Clock, float] | None]] = ContextVar(
-    "resilient_ai.deadline", default=None
-)
+Around: TypeAlias = "tuple[Clock, float] | list[Any] | None"
+"""A clock and an instant on it. A list may be changed by whoever set it: that of a block of code, which may be left where the context it was
+entered in is out of reach. Without a clock it bounds nothing any more."""
+
+CURRENT_DEADLINE: Final[ContextVar[Around]] = ContextVar("resilient_ai.deadline", default=None)
 """The clock of the call around this code and the instant by which its attempt must have answered; None outside one."""
 
 
@@ -45,4 +47,7 @@ def remaining_seconds() -> float | None:
     May be negative: the time is up, and the answer, if one still comes, is late.
     """
     around = CURRENT_DEADLINE.get()
-    return None if around is None else around[1] - around[0].now()
+    if around is None or around[0] is None:
+        return None
+    left: float = around[1] - around[0].now()
+    return left

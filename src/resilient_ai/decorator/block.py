@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, NoReturn, final
 
-from resilient_ai.core.deadline import CURRENT_DEADLINE, AttemptTimeout
+from resilient_ai.core.deadline import CURRENT_DEADLINE, Around, AttemptTimeout
 from resilient_ai.core.fork import ChildLock
 from resilient_ai.core.model import Traits
 from resilient_ai.engine.steps import Ask, Done, Ended, Pause, Step
@@ -22,7 +22,6 @@ from resilient_ai.runtime.blocking import BlockingDriver, drive
 from resilient_ai.runtime.orchestrate import CANCELLED, closed, enter, failed, scope_of
 
 if TYPE_CHECKING:
-    from resilient_ai.core.clock import Clock
     from resilient_ai.core.model import ChunkSource, Scope
     from resilient_ai.decorator.settings import Settings
     from resilient_ai.engine.call import Call
@@ -41,9 +40,21 @@ class Block:
 
     Attributes:
         outcome: How it went; None until it has ended.
+        elsewhere: It is left in another context than it was entered in.
     """
 
-    __slots__ = ("_around", "_ask", "_call", "_chain", "_driver", "_scope", "_timer", "outcome")
+    __slots__ = (
+        "_around",
+        "_ask",
+        "_call",
+        "_chain",
+        "_driver",
+        "_inside",
+        "_scope",
+        "_timer",
+        "elsewhere",
+        "outcome",
+    )
 
     def __init__(self, chain: BlockChain, call: Call, driver: Driver) -> None:
         self._chain = chain
@@ -52,8 +63,10 @@ class Block:
         self._ask: Ask | None = None
         self._scope: Scope | None = None
         self._timer: asyncio.Timeout | None = None
-        self._around: tuple[Clock, float] | None = None
+        self._around: Around = None
+        self._inside: list[Any] = [None, 0.0]
         self.outcome: Outcome | None = None
+        self.elsewhere = False
 
     def remaining_seconds(self) -> float:
         """Seconds left; may be negative."""
@@ -99,7 +112,10 @@ class Block:
             CallError: Its time was up.
         """
         try:
-            CURRENT_DEADLINE.set(self._around)
+            if self.elsewhere:
+                self._inside[:] = self._around or (None, 0.0)
+            else:
+                CURRENT_DEADLINE.set(self._around)
             error = await self._timed(kind, error, trace)
             if error is None or isinstance(error, Exception):
                 self._settle(error)
@@ -117,7 +133,8 @@ class Block:
         if not driver.blocking:
             self._timer = asyncio.timeout(step.until - driver.clock.now())
             await self._timer.__aenter__()
-        CURRENT_DEADLINE.set((driver.clock, step.until))
+        self._inside[:] = driver.clock, step.until
+        CURRENT_DEADLINE.set(self._inside)
 
     async def _timed(
         self,
@@ -243,26 +260,37 @@ def block_chain(settings: Settings) -> BlockChain:
 
 
 _entered: Final[ContextVar[tuple[tuple[object, Block], ...]]] = ContextVar("resilient_ai.blocks", default=())
+_open: Final[dict[Block, object]] = {}
+"""Blocks that were entered and not left, in that order, and through which guard."""
 
 
 def push(guard: object, block: Block) -> Block:
-    """Notes in this context that `block` was entered through `guard`, which many tasks enter at once."""
+    """Notes that `block` was entered through `guard`, which many tasks enter at once."""
+    _open[block] = guard
     _entered.set((*_entered.get(), (guard, block)))
     return block
 
 
 def pop(guard: object) -> Block:
-    """The block entered last through `guard` in this context.
+    """The block that is left through `guard`: the one entered last in this context, else the oldest that is open.
+
+    The latter where what entered it was run in another context: a generator whose steps a framework runs in threads, or that its loop closes.
+    Which of several it is nobody can know then; that as many are left as were entered is what their limits live on.
 
     Raises:
-        RuntimeError: There is none: it was entered in another task or thread.
+        RuntimeError: None is open.
     """
     entered = _entered.get()
     for place in range(len(entered) - 1, -1, -1):
-        if entered[place][0] is guard:
+        its, block = entered[place]
+        if its is guard and _open.pop(block, None) is not None:
             _entered.set((*entered[:place], *entered[place + 1 :]))
-            return entered[place][1]
-    raise RuntimeError("a guarded block must be left in the task or thread that entered it")
+            return block
+    for block, its in list(_open.items()):
+        if its is guard and _open.pop(block, None) is not None:
+            block.elsewhere = True
+            return block
+    raise RuntimeError("a guarded block was left that was not entered")
 
 
 def _name_of(settings: Settings) -> str:

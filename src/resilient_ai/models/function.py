@@ -8,7 +8,7 @@ import inspect
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, cast, final
 
-from resilient_ai.core.deadline import CURRENT_DEADLINE, AttemptTimeout
+from resilient_ai.core.deadline import CURRENT_DEADLINE, Around, AttemptTimeout
 from resilient_ai.core.model import Traits
 from resilient_ai.errors import ConfigError
 from resilient_ai.messages import Chunk, Reply
@@ -24,7 +24,6 @@ from resilient_ai.models.calling import (
 if TYPE_CHECKING:
     from contextvars import Token
 
-    from resilient_ai.core.clock import Clock
     from resilient_ai.core.model import ChunkSource, Scope
     from resilient_ai.messages import Request
     from resilient_ai.runtime.threads import Threads
@@ -227,7 +226,7 @@ class _AsyncPieces:
             self._runner = None
 
 
-def _next_piece_within(scope: Scope, until: float) -> Token[tuple[Clock, float] | None]:
+def _next_piece_within(scope: Scope, until: float) -> Token[Around]:
     """Gives the generator the deadline that a call of its own takes the minimum with, for one piece.
 
     Raises:

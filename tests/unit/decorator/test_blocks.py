@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import itertools
 import traceback
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+import fastapi
 import pytest
+from fastapi.testclient import TestClient
 
 from resilient_ai import (
     Breaker,
@@ -25,6 +29,7 @@ from resilient_ai import (
 )
 from resilient_ai.core import events
 from resilient_ai.decorator import Block, Guard
+from resilient_ai.decorator import block as blocks
 from resilient_ai.testing import Captured, ManualClock, SteadyRandom
 
 _numbers = itertools.count(1)
@@ -285,7 +290,62 @@ def test_the_policy_of_a_block_may_come_from_the_file(tmp_path: Path) -> None:
     assert "1 attempts" in guard.explain()
 
 
-def test_a_block_must_be_left_where_it_was_entered() -> None:
+def test_a_dependency_of_fastapi_may_guard_its_endpoints(guarded: Guarded) -> None:
+    guard = guarded.guard(limits=Limits(concurrency=1, queue=0))
+
+    def in_threads() -> Iterator[Block]:
+        with guard as block:
+            yield block
+
+    async def in_the_task() -> AsyncIterator[Block]:
+        async with guard as block:
+            yield block
+
+    dependency = in_threads if guarded.colour == "blocking" else in_the_task
+    app = fastapi.FastAPI()
+    seen: list[Block] = []
+
+    def ask(fails: bool, block: Any = fastapi.Depends(dependency)) -> None:  # noqa: B008, FBT001 - as FastAPI reads it
+        seen.append(block)
+        if fails:
+            raise Vendor("down")
+
+    app.get("/")(ask)
+    client = TestClient(app)
+    for _ in range(2):
+        assert client.get("/?fails=0").status_code == 200
+        with pytest.raises(Vendor):
+            client.get("/?fails=1")
+    told = [block.outcome.attempts[-1].kind for block in seen if block.outcome is not None]
+    assert told == [None, "unknown"] * 2
+    assert not blocks._open
+
+
+def test_blocks_left_elsewhere_are_as_many_as_were_entered() -> None:
+    guard = Guarded("blocking").guard(limits=Limits(concurrency=2, queue=0))
+    entered = [contextvars.copy_context().run(guard.__enter__) for _ in range(2)]
+    with pytest.raises(Overloaded):
+        guard.__enter__()
+    for _ in range(2):
+        contextvars.copy_context().run(guard.__exit__, None, None, None)
+    assert all(block.outcome is not None for block in entered)
+    with guard as block, guard:
+        pass
+    assert block.outcome is not None
+    assert remaining_seconds() is None
+
+
+def test_a_block_that_was_left_elsewhere_is_not_left_again() -> None:
+    """The context that entered it still knows of it."""
     guard = Guarded("blocking").guard()
-    with pytest.raises(RuntimeError, match="entered it"):
+    first = guard.__enter__()
+    contextvars.Context().run(guard.__exit__, None, None, None)
+    told = first.outcome
+    assert told is not None
+    with guard as second:
+        pass
+    assert first.outcome is told
+    assert remaining_seconds() is None
+    assert second.outcome is not None
+    with pytest.raises(RuntimeError, match="not entered"):
         guard.__exit__(None, None, None)
