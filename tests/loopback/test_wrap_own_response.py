@@ -20,6 +20,7 @@ import pytest
 import together
 
 from resilient_ai import Breaker, outcome_of, wrap
+from resilient_ai.adopt.delivery import Delivery
 from resilient_ai.testing import FaultServer
 
 MESSAGES: Final = [{"role": "user", "content": "Where is my parcel?"}]
@@ -268,6 +269,29 @@ def test_a_stream_that_is_closed_early_closes_its_connection(
         await of(stream.close())
         assert stream.response.is_closed
         await asyncio.to_thread(server.wait_for_hang_up, session)
+        await closed(client)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("sdk", SDKS)
+def test_a_stream_that_has_ended_keeps_nothing_of_its_call_until_a_collection(
+    sdk: Sdk, server: FaultServer, session: str
+) -> None:
+    async def main() -> None:
+        client = wrap(sdk.client(server, session))
+        gc.collect()
+        gc.disable()
+        try:
+            stream = await of(sdk.ask(client, stream=True))
+            assert await read(stream)
+            await of(stream.response.close() if sdk.blocking else stream.response.aclose())
+            del stream
+            # Generators that together leaves in the middle are ended by the loop, in its time.
+            await asyncio.get_running_loop().shutdown_asyncgens()
+            assert not any(type(each) is Delivery for each in gc.get_objects())
+        finally:
+            gc.enable()
         await closed(client)
 
     asyncio.run(main())

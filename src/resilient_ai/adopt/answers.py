@@ -9,7 +9,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from datetime import timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from resilient_ai.messages import Reply
@@ -80,15 +80,10 @@ def put_back(response: Any, raw: bytes, *, blocking: bool) -> None:
     async def pieces() -> AsyncIterator[bytes]:
         yield raw
 
-    async def close() -> None: ...
-
-    request = response.request
-    body = (
-        body_stream(request, iter((raw,)), lambda: None)
-        if blocking
-        else body_stream(request, pieces(), close)
-    )
-    _put(response, body)
+    if blocking:
+        _put(response, body_stream(response.request, iter((raw,)), _nothing))
+    else:
+        _put(response, body_stream(response.request, pieces(), _nothing_awaited))
 
 
 def _put(response: Any, body: Any) -> None:
@@ -130,12 +125,15 @@ def _kind(base: type, colour: type) -> Any:
 
 
 class _Body:
-    """A body as an SDK meets it. What it does not know itself it asks of the one below, in whose place it stands: how long the answer took."""
+    """A body as an SDK meets it. What it does not know itself it asks of the one below, in whose place it stands: how long the answer took.
+
+    Once closed it holds nothing of the call: httpx's own bodies, one of which is below, hold their response, which holds this.
+    """
 
     below: Any = None
 
     def __init__(self, pieces: Any, close: Callable[[], Any]) -> None:
-        self._pieces = pieces
+        self._pieces: Any = pieces
         self._close = close
 
     def __getattr__(self, name: str) -> Any:
@@ -144,15 +142,31 @@ class _Body:
 
 class _Blocking(_Body):
     def __iter__(self) -> Iterator[bytes]:
-        return cast("Iterator[bytes]", self._pieces)
+        pieces: Iterator[bytes] = self._pieces
+        return pieces
 
     def close(self) -> None:
-        self._close()
+        close, self._close, self._pieces = self._close, _nothing, iter(())
+        close()
 
 
 class _Asynchronous(_Body):
     def __aiter__(self) -> AsyncIterator[bytes]:
-        return cast("AsyncIterator[bytes]", self._pieces)
+        pieces: AsyncIterator[bytes] = self._pieces
+        return pieces
 
     async def aclose(self) -> None:
-        await self._close()
+        close, self._close, self._pieces = self._close, _nothing_awaited, _no_pieces()
+        await close()
+
+
+def _nothing() -> None: ...
+
+
+async def _nothing_awaited() -> None: ...
+
+
+async def _no_pieces() -> AsyncIterator[bytes]:
+    nothing: tuple[bytes, ...] = ()
+    for piece in nothing:
+        yield piece
