@@ -192,6 +192,14 @@ def test_a_whole_body_that_is_larger_than_any_text_is_the_sdks_to_read() -> None
     assert server.asked == 1
 
 
+def test_a_page_is_no_answer_however_large_it_is() -> None:
+    with painter([b"<html>" + b" " * 33 * MIB], "text/html") as server:
+        client = wrap(bare(server), retry=Retry(attempts=1))
+        with pytest.raises(openai.APIResponseValidationError):
+            client.responses.create(model="m", input="Two rivers.")
+    assert server.asked == 1
+
+
 def test_a_picture_of_gemini_is_handed_over_when_it_comes() -> None:
     def candidate(part: dict[str, Any], **more: Any) -> bytes:
         told = {"candidates": [{"index": 0, "content": {"role": "model", "parts": [part]}, **more}]}
