@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, TypeAlias, cast
@@ -12,17 +13,16 @@ from resilient_ai.messages import JSON, DataClassName, Message, OutputSchema, Re
 Messages: TypeAlias = "str | Request | Sequence[Message | Mapping[str, JSON]]"
 """A question, a conversation in OpenAI's `{"role", "content"}` form or as `Message`s, or a whole `Request`."""
 
-_PARAMETERS: Final = frozenset(
-    {
-        "tool_choice",
-        "parallel_tool_calls",
-        "max_tokens",
-        "temperature",
-        "top_p",
-        "seed",
-        "reasoning_effort",
-    }
-)
+_PARAMETERS: Final[Mapping[str, tuple[tuple[type, ...], str]]] = {
+    "tool_choice": ((str,), "'auto', 'none', 'required', 'tool:NAME', or a choice in OpenAI's form"),
+    "parallel_tool_calls": ((bool,), "True or False"),
+    "max_tokens": ((int,), "a whole number, at least 1"),
+    "temperature": ((int, float), "a finite number"),
+    "top_p": ((int, float), "a finite number"),
+    "seed": ((int,), "a whole number"),
+    "reasoning_effort": ((str,), "a text, such as 'low'"),
+}
+"""What each may be. A wrong one is told here: further on it would be a failure of the model that met it first."""
 _ELSEWHERE: Final[Mapping[str, str]] = {
     "model": "the chain says who is asked; build another ResilientModel",
     "timeout": "give deadline=",
@@ -64,7 +64,7 @@ def request_of(
     extra: dict[str, JSON] = {}
     for name, value in parameters.items():
         if name in _PARAMETERS:
-            changes[name] = value
+            changes[name] = _parameter(name, value)
         elif name == "stop":
             changes["stop"] = _stop(value)
         else:
@@ -91,6 +91,33 @@ def refuse_elsewhere(parameters: Mapping[str, object]) -> None:
     for name in parameters:
         if name in _ELSEWHERE:
             raise InvalidRequest(f"{name}= cannot be given with a call: {_ELSEWHERE[name]}.")
+
+
+def _parameter(name: str, value: object) -> object:
+    """A parameter of the vocabulary as a `Request` holds it.
+
+    Raises:
+        InvalidRequest: It has another type, or is no number one can count with. The text tells a number, but no text: it may be anything.
+    """
+    if name == "tool_choice" and isinstance(value, Mapping):
+        value = _named_tool(cast("Mapping[str, JSON]", value))
+    kinds, words = _PARAMETERS[name]
+    fits = value is None or (isinstance(value, kinds) and isinstance(value, bool) == (kinds == (bool,)))
+    if isinstance(value, float):
+        fits = fits and math.isfinite(value)
+    if name == "max_tokens" and isinstance(value, int):
+        fits = fits and value >= 1
+    if not fits:
+        told = repr(value) if isinstance(value, int | float) else f"of type {type(value).__name__}"
+        raise InvalidRequest(f"{name} is {told}; it must be {words}.")
+    return value
+
+
+def _named_tool(choice: Mapping[str, JSON]) -> object:
+    """`tool:NAME` for OpenAI's form of a choice, chat's or that of responses; else the choice as it is."""
+    function = choice.get("function", choice)
+    name = function.get("name") if isinstance(function, Mapping) else None
+    return f"tool:{name}" if choice.get("type") == "function" and isinstance(name, str) else choice
 
 
 def _stop(value: object) -> tuple[str, ...]:

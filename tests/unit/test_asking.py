@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from resilient_ai import InvalidRequest, ResilientModel
+from resilient_ai import InvalidRequest, ResilientModel, Tool
 from resilient_ai.testing import ScriptedModel, ok
 
 
@@ -70,3 +70,46 @@ def test_a_turn_that_cannot_be_taken_is_named_by_its_place(turn: Any, said: str)
 def test_what_is_no_conversation_is_refused_by_its_type(messages: Any) -> None:
     with pytest.raises(InvalidRequest, match=f"The messages are .*{type(messages).__name__}"):
         ResilientModel([ScriptedModel([])]).generate(messages)
+
+
+@pytest.mark.parametrize(
+    ("choice", "taken"),
+    [
+        ("auto", "auto"),
+        ("tool:search", "tool:search"),
+        ({"type": "function", "function": {"name": "search"}}, "tool:search"),
+        ({"type": "function", "name": "search"}, "tool:search"),
+        (None, None),
+    ],
+)
+def test_a_choice_of_tool_is_taken_in_openais_form_too(choice: Any, taken: str | None) -> None:
+    scripted = ScriptedModel([ok("hi")])
+    ResilientModel([scripted]).generate("Hello", tools=[Tool("search")], tool_choice=choice)
+    assert scripted.requests[0].tool_choice == taken
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("max_tokens", "10"), ("max_tokens", 0), ("max_tokens", -5), ("max_tokens", 1.5), ("max_tokens", True),
+        ("temperature", "hot"), ("temperature", float("nan")), ("temperature", float("inf")), ("temperature", False),
+        ("top_p", []), ("seed", "x"), ("seed", 1.0), ("reasoning_effort", 3), ("parallel_tool_calls", "yes"), ("parallel_tool_calls", 1),
+        ("tool_choice", 3), ("tool_choice", {"type": "function"}), ("tool_choice", {"type": "function", "function": {"name": 3}}),
+        ("tool_choice", {"type": "custom", "name": "x"}),
+    ],
+)  # fmt: skip
+def test_a_parameter_that_is_none_of_its_kind_is_refused_before_anybody_is_asked(
+    name: str, value: Any
+) -> None:
+    scripted = ScriptedModel([])
+    given: Any = {name: value}
+    with pytest.raises(InvalidRequest, match=f"^{name} is .*; it must be "):
+        ResilientModel([scripted]).generate("Hello", **given)
+    assert scripted.requests == []
+
+
+def test_a_parameter_that_is_refused_is_told_by_its_type_where_it_may_hold_a_text() -> None:
+    hot: Any = "my secret"
+    with pytest.raises(InvalidRequest) as caught:
+        ResilientModel([ScriptedModel([])]).generate("Hello", temperature=hot)
+    assert str(caught.value) == "temperature is of type str; it must be a finite number."
