@@ -28,6 +28,7 @@ from resilient_ai.adopt import policy_of
 from resilient_ai.core.events import AttemptStarted
 from resilient_ai.errors import ConfigError
 from resilient_ai.messages import Outcome, ToolCall
+from resilient_ai.privacy.known_values import PROCESS_VALUES
 from resilient_ai.testing import FaultServer, ScriptedModel, ok
 
 QUICK = Retry(attempts=2, base=0.01, cap=0.02)
@@ -379,6 +380,19 @@ def test_a_client_wrapped_anew_while_a_call_is_under_way_keeps_both_policies(
     assert len(server.requests(session)) == 5
     unwrap(client)
     assert retry_handlers(client) == before
+
+
+@pytest.mark.parametrize("kind", ["session", "bearer"])
+def test_whatever_is_sent_as_a_key_is_looked_for(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """The token of a temporary credential, and a key of Bedrock's own, which botocore sends over TLS only."""
+    token = f"{kind}-token-4f1c"
+    monkeypatch.setenv("AWS_SESSION_TOKEN" if kind == "session" else "AWS_BEARER_TOKEN_BEDROCK", token)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKID4F1C")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    client = boto.client("bedrock-runtime", region_name="us-east-1", endpoint_url="https://127.0.0.1:1")
+    assert whole(wrap(client, retry=Retry(attempts=1))).error is not None
+    client.close()
+    assert PROCESS_VALUES.stand_in(f"x {token} x")
 
 
 def test_an_outcome_lives_as_long_as_the_answer_and_the_answer_stays_plain_data(

@@ -218,15 +218,21 @@ def _dispatched(policy: Policy, transport: AwsTransport, attempts: int) -> Dispa
         except (WireError, TypeError):  # a stream, or no JSON: it passes through as it is
             codec = None
     name = transport.operation if codec is None else model_in(codec, where.path, body)
-    key = str(request.headers.get("Authorization", ""))
+    key = _text(request.headers.get("Authorization", ""))
     signed = _SIGNED.search(key)
     text = signed.group(1) if signed is not None else key  # what follows the key changes with every request
     credential = hashlib.sha256(text.encode()).hexdigest()[:8] if text else "none"
-    if text:
-        keep(text)
+    for secret in (text, _text(request.headers.get("X-Amz-Security-Token", ""))):
+        if secret:
+            keep(secret)
     address = f"{where.scheme}://{where.netloc}"
     primary = Primary(name, PROVIDER, address, credential, None if codec is None else codec.format)
     return Dispatch(policy, transport, primary, codec, body, attempts=attempts, stream=transport.stream)
+
+
+def _text(header: str | bytes) -> str:
+    """A header as text; botocore writes them as bytes."""
+    return header if isinstance(header, str) else header.decode("latin-1")
 
 
 @final
