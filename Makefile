@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 UV_VERSION := 0.13.9
 UV := build/uv/bin/uv
 
-.PHONY: setup test lint types demo bench sdk-suites format lock clean
+.PHONY: setup test lint types demo bench sdk-suites sdk-versions format lock clean
 
 setup: $(READY)
 
@@ -40,6 +40,9 @@ bench: $(READY)
 
 sdk-suites: $(READY)
 	$(BIN)/python scripts/sdk_suites.py
+
+sdk-versions: $(READY)
+	$(BIN)/python scripts/sdk_versions.py
 
 lock: $(READY)
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 \
