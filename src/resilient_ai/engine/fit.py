@@ -56,7 +56,7 @@ def misfit(traits: Traits, request: Request, tokens: int | None, at_least: int) 
     ):
         return "data_class"
     window = traits.context_tokens
-    if at_least and (window is None or window <= at_least):
+    if at_least and not traits.stand_in and (window is None or window <= at_least):
         return "context"
     if window is not None and tokens is not None and tokens + (request.max_tokens or 0) > window:
         return "context"

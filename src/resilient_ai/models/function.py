@@ -79,6 +79,7 @@ class FunctionModel(CalledFunction):
             ),
         )
         self._takes_request = _takes_request(what_runs(function))
+        _check_takes_one(function, self._name)
 
     async def answer(self, request: Request, scope: Scope) -> Reply:
         """Calls the function once.
@@ -255,6 +256,25 @@ def _named(reply: Reply, name: str) -> Reply:
 
     # A copy: the function may keep its reply, and the engine writes into the one it is given.
     return replace(reply, model=reply.model or name, provider=reply.provider or "function")
+
+
+def _check_takes_one(function: Callable[..., object], name: str) -> None:
+    """Refuses a function that cannot be called as one of a chain is, before an outage finds it.
+
+    Raises:
+        ConfigError: It takes no argument by position, or wants more than one.
+    """
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError, NameError):
+        return  # nothing is known of its parameters
+    try:
+        signature.bind(None)
+    except TypeError:
+        raise ConfigError(
+            f"{name} cannot stand in a chain: a function there is called with one argument, the text of the question, or with the "
+            "Request where its parameter is annotated so."
+        ) from None
 
 
 def _takes_request(function: Callable[..., object]) -> bool:

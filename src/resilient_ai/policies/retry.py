@@ -37,6 +37,12 @@ THROTTLED_BASE_SECONDS: Final = 1.0
 HINT_SPREAD: Final = 0.1
 """Share of a wait hint added at random, so that callers told the same instant do not all come back in it."""
 
+_EXAMPLES: Final = {
+    "wait": "wait_random_exponential(max=10)",
+    "stop": "stop_after_delay(30)",
+    "retry": "retry_if_exception_type(ConnectionError)",
+}
+
 
 @final
 @dataclass(frozen=True, slots=True)
@@ -77,9 +83,10 @@ class Retry:
             strategy = getattr(self, name)
             if strategy is None:
                 continue
-            if not callable(strategy):
+            if not callable(strategy) or isinstance(strategy, type):
+                what = "a class" if isinstance(strategy, type) else f"of type {type(strategy).__name__}"
                 raise ConfigError(
-                    f"Retry.{name} is a {type(strategy).__name__}; it must be a tenacity strategy."
+                    f"Retry.{name} is {what}; it must be a tenacity strategy, such as tenacity.{_EXAMPLES[name]}."
                 )
             asynchronous = type(strategy).__module__.startswith("tenacity.asyncio")
             call = getattr(strategy, "__call__", None)  # noqa: B004 - the bound method is inspected, not called

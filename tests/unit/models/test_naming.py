@@ -28,6 +28,39 @@ def test_what_cannot_answer_is_refused_with_what_could(what: Any, said: str) -> 
         ResilientModel([ScriptedModel([ok("hi")]), what])
 
 
+def no_argument() -> str:
+    return "hi"
+
+
+def two_arguments(text: str, style: str) -> str:
+    return text + style
+
+
+def by_keyword(*, text: str) -> str:
+    return text
+
+
+@pytest.mark.parametrize("function", [no_argument, two_arguments, by_keyword])
+def test_a_function_that_cannot_be_called_with_a_question_is_refused_when_the_chain_is_built(
+    function: Any,
+) -> None:
+    with pytest.raises(ConfigError, match=f"{function.__name__} cannot stand in a chain: .*one argument"):
+        ResilientModel([function])
+
+
+def one_of_two(text: str, style: str = "") -> str:
+    return text + style
+
+
+def any_number(*texts: str) -> str:
+    return texts[0]
+
+
+@pytest.mark.parametrize("function", [str, str.upper, one_of_two, any_number])
+def test_a_function_that_can_be_called_with_a_question_may_stand_in_a_chain(function: Any) -> None:
+    assert ResilientModel([function]).generate("hi").text.lower() == "hi"
+
+
 @pytest.mark.parametrize("chain", [[], (), {}])
 def test_a_chain_of_nobody_is_refused(chain: Any) -> None:
     with pytest.raises(ConfigError, match="no model; give at least one"):

@@ -428,6 +428,12 @@ def test_a_request_too_large_goes_only_to_a_larger_model(colour: Colour) -> None
     ]
 
 
+def test_a_fixed_answer_stands_in_for_a_request_too_large(colour: Colour) -> None:
+    first = ScriptedModel([error(kind="context_overflow")], name="first", traits=Traits(context_tokens=1000))
+    unknown = ScriptedModel([], name="unknown")
+    assert colour.ask(colour.chain(first, unknown, canned("sorry"))).text == "sorry"
+
+
 def test_a_model_whose_window_cannot_hold_the_request_is_not_asked(colour: Colour) -> None:
     small = ScriptedModel([], name="small", traits=Traits(context_tokens=100))
     large = ScriptedModel([ok("fits")], name="large", traits=Traits(context_tokens=100_000))
@@ -656,7 +662,8 @@ def test_policies_that_contradict_each_other_are_refused_with_both_numbers(
 
 
 @pytest.mark.parametrize(
-    "strategy", [{"attempts": 0}, {"base": -1.0}, {"base": 9.0, "cap": 1.0}, {"wait": 3}]
+    "strategy",
+    [{"attempts": 0}, {"base": -1.0}, {"base": 9.0, "cap": 1.0}, {"wait": 3}, {"retry": ValueError}],
 )
 def test_retry_refuses_what_it_cannot_mean(strategy: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
