@@ -175,7 +175,7 @@ def _expected(name: str, wrapped: Run, failed: set[str], wrong: list[str]) -> se
     found = {test: reasons.get(test) or reasons.get(test.partition("[")[0]) for test in failed}
     expected = {test for test, reason in found.items() if reason}
     for reason, count in Counter(found[test] for test in expected).most_common():
-        print(f"    {count:4} fail, which {reason}")
+        print(f"    {count:4} fail, each of which {reason}")
     wrong += [
         f"named, but no answer was refused: {test}" for test in sorted(expected - wrapped.refused.keys())
     ]

@@ -39,10 +39,15 @@ class Sdk:
     def blocking(self) -> bool:
         return not self.kind.startswith("Async")
 
-    def client(self, server: FaultServer, session: str, fault: str = "none", **options: Any) -> Any:
+    def client(
+        self, server: FaultServer, session: str, fault: str = "none", *, tls: bool = False, **options: Any
+    ) -> Any:
         """One that nobody has wrapped."""
         dialect: Any = "anthropic" if self.module is anthropic else "openai"
-        base = server.url(fault, dialect=dialect, session=session)
+        base = server.url(fault, dialect=dialect, session=session, tls=tls)
+        if tls:
+            kind = self.http.Client if self.blocking else self.http.AsyncClient
+            options["http_client"] = kind(verify=server.client_tls())
         if self.module is groq:
             base = base.removesuffix("/v1").removesuffix("/openai")
         return getattr(self.module, self.kind)(api_key="sk-test", base_url=base, **options)
@@ -167,8 +172,12 @@ def test_a_body_the_caller_reads_is_still_to_be_read_although_it_was_judged(
 
 
 @pytest.mark.parametrize("sdk", SDKS)
+@pytest.mark.parametrize("tls", [False, True])
 def test_streams_that_are_read_to_their_end_share_a_connection_where_the_sdk_lets_them(
-    sdk: Sdk, server: FaultServer, session: str
+    sdk: Sdk,
+    tls: bool,  # noqa: FBT001 - a parameter of the test
+    server: FaultServer,
+    session: str,
 ) -> None:
     async def connections(client: Any, key: str) -> int:
         for _ in range(3):
@@ -176,17 +185,21 @@ def test_streams_that_are_read_to_their_end_share_a_connection_where_the_sdk_let
         await closed(client)
         return len({seen.connection for seen in server.wait_for_requests(key, count=3)})
 
-    bare = asyncio.run(connections(sdk.client(server, f"{session}-bare"), f"{session}-bare"))
-    wrapped = asyncio.run(connections(wrap(sdk.client(server, session)), session))
+    bare = asyncio.run(connections(sdk.client(server, f"{session}-bare", tls=tls), f"{session}-bare"))
+    wrapped = asyncio.run(connections(wrap(sdk.client(server, session, tls=tls)), session))
     assert wrapped == bare
 
 
 @pytest.mark.parametrize("sdk", SDKS)
+@pytest.mark.parametrize("tls", [False, True])
 def test_a_server_that_does_not_end_behind_the_end_of_the_answer_is_not_waited_for(
-    sdk: Sdk, server: FaultServer, session: str
+    sdk: Sdk,
+    tls: bool,  # noqa: FBT001 - a parameter of the test
+    server: FaultServer,
+    session: str,
 ) -> None:
     async def main() -> None:
-        client = wrap(sdk.client(server, session, "done-then-stall"))
+        client = wrap(sdk.client(server, session, "done-then-stall", tls=tls))
         assert await read(await of(sdk.ask(client, stream=True)))
         await asyncio.to_thread(server.wait_for_hang_up, session)
         await closed(client)

@@ -41,7 +41,8 @@ class Watch:
 
         def stop() -> None:
             with contextlib.suppress(OSError):  # gone already
-                connection.shutdown(socket.SHUT_RDWR)
+                # Not through the TLS layer, whose own shutdown is not for two threads.
+                socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
         brake = Brake()
         brake.holds(stop)
@@ -88,7 +89,10 @@ def last_of(pieces: Iterator[bytes], network: Any) -> bytes | None:
     """
     if network is None or network.get_extra_info("is_readable"):
         return next(pieces, None)
-    brake = WATCH.begin(network.get_extra_info("socket"))
+    connection = network.get_extra_info("socket")
+    if not isinstance(connection, socket.socket):
+        return next(pieces, None)
+    brake = WATCH.begin(connection)
     try:
         return next(pieces, None)
     finally:
