@@ -35,11 +35,12 @@ WRITTEN: Final = (
     "access_token",
     "admin_api_key",
     "aws_access_key",
+    "aws_session_token",
 )
 """Where they hold keys that are written down."""
 STAND_INS: Final = frozenset({"<missing API key>", "workload-identity-auth"})
 """What openai writes where there is no key, because it is fetched."""
-_SENT: Final = ("authorization", "x-api-key", "api-key", "x-goog-api-key")
+_SENT: Final = ("authorization", "x-api-key", "api-key", "x-goog-api-key", "x-amz-security-token")
 _SCHEME: Final = "bearer "
 """Of what else stands behind `authorization` (a signature) nothing can be used again."""
 

@@ -104,3 +104,12 @@ def test_tokens_of_azure_are_told_apart_and_no_placeholder_is_taken_for_a_secret
     assert len(set(told)) == 4
     assert PROCESS_VALUES.stand_in("azure-token-1")
     assert not PROCESS_VALUES.stand_in("<missing API key>")
+
+
+def test_of_a_signed_request_the_token_is_looked_for_and_no_signature() -> None:
+    signature = "Credential=AKID7/x, Signature=0123456789abcdef"
+    keys.keep_sent(
+        {"authorization": f"AWS4-HMAC-SHA256 {signature}", "x-amz-security-token": "session-token-71"}
+    )
+    assert PROCESS_VALUES.stand_in("session-token-71")
+    assert not PROCESS_VALUES.stand_in(signature)
