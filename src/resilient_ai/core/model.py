@@ -22,13 +22,29 @@ _DATA_CLASSES: Final[frozenset[str]] = frozenset(get_args(DataClassName))
 @final
 @dataclass(frozen=True, slots=True)
 class Price:
-    """What tokens cost. `input` and `output` are money per `per` tokens, in `currency`."""
+    """What tokens cost. `input` and `output` are money per `per` tokens, in `currency`.
+
+    Raises:
+        ConfigError: An amount is no number of at least 0, or `per` is below 1.
+    """
 
     input: float
     output: float
     cached_input: float | None = None
     per: int = 1_000_000
     currency: str = "USD"
+
+    def __post_init__(self) -> None:
+        for name in ("input", "output", "cached_input"):
+            amount: object = getattr(self, name)
+            if amount is None and name == "cached_input":
+                continue
+            if not isinstance(amount, int | float) or not 0 <= amount < float("inf"):
+                raise ConfigError(
+                    f"Price.{name} is {amount!r}; it must be an amount of at least 0.", key=name
+                )
+        if self.per < 1:
+            raise ConfigError(f"Price.per is {self.per!r}; it must be at least 1.", key="per")
 
 
 @final

@@ -46,7 +46,14 @@ def check_arguments(given: Mapping[str, object]) -> None:
     """
     for name, value in given.items():
         if value is not None and name in _TAKEN and not _fits(value, _TAKEN[name][0]):
-            raise ConfigError(f"{name} is of type {type(value).__name__}; give {_TAKEN[name][1]}.", key=name)
+            raise ConfigError(f"{name} {_misfit(value, _TAKEN[name][0])}; give {_TAKEN[name][1]}.", key=name)
+
+
+def _misfit(value: object, kind: Any) -> str:
+    if kind is Collection and isinstance(value, Collection) and not isinstance(value, str):
+        wrong = next(one for one in cast("Collection[object]", value) if not callable(one))
+        return f"holds something of type {type(wrong).__name__}"
+    return f"is of type {type(value).__name__}"
 
 
 def _fits(value: object, kind: Any) -> bool:

@@ -11,7 +11,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Final, TypeAlias, final
+from typing import Final, TypeAlias, final, get_args
 
 from opentelemetry import trace
 from opentelemetry.metrics import MeterProvider  # noqa: TC002 - annotations stay evaluable, as for our own
@@ -60,7 +60,11 @@ class MetricPoint:
 @final
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What `observe` was asked for; equal options make the same observation."""
+    """What `observe` was asked for; equal options make the same observation.
+
+    Raises:
+        ConfigError: One of them is none of the choices there are.
+    """
 
     logs: LogFormat | None
     log_file: Path | None
@@ -78,6 +82,22 @@ class Options:
     audit: Audit | None
     currency: str
     clock: Clock
+
+    def __post_init__(self) -> None:
+        for name, value, choices, nothing in (
+            ("logs", self.logs, get_args(LogFormat), ", or None"),
+            ("log_level", self.log_level, get_args(LevelName), ""),
+            ("attempt_spans", self.attempt_spans, get_args(AttemptSpans), ""),
+        ):
+            if value not in choices and not (nothing and value is None):
+                raise ConfigError(
+                    f"{name} is {value!r}; it must be one of {', '.join(choices)}{nothing}.", key=name
+                )
+        if self.logger is not None and not callable(getattr(self.logger, "info", None)):
+            raise ConfigError(
+                f"logger is of type {type(self.logger).__name__}; give a logger of structlog or of logging.",
+                key="logger",
+            )
 
 
 @final

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import pytest
 
@@ -44,3 +45,13 @@ def test_without_the_extra_it_says_how_to_install_it(monkeypatch: pytest.MonkeyP
 def test_anything_else_is_no_price() -> None:
     with pytest.raises(ConfigError):
         price_of("cheap", "openai", "gpt-4o")  # type: ignore[arg-type]  # the mistake in question
+
+
+@pytest.mark.parametrize(
+    "price",
+    [{"input": -1, "output": 1}, {"input": 1, "output": float("nan")}, {"input": float("inf"), "output": 1},
+     {"input": "1.25", "output": 1}, {"input": 1, "output": 1, "cached_input": -1}, {"input": 1, "output": 1, "per": 0}],
+)  # fmt: skip
+def test_a_price_that_a_cap_could_not_count_with_is_refused(price: Any) -> None:
+    with pytest.raises(ConfigError, match=r"Price\.(input|output|cached_input|per) is "):
+        Price(**price)

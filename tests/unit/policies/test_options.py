@@ -68,7 +68,7 @@ def checked(reply: Reply) -> None: ...
         ("privacy", "personal", r"give privacy=Privacy\("),
         ("on", ["server_error"], "give on={"),
         ("checks", checked, "give a list of functions"),
-        ("checks", ["short"], "give a list of functions"),
+        ("checks", ["short"], "checks holds something of type str; give a list of functions"),
         ("checks", (check for check in [checked]), "give a list of functions"),
         ("observers", print, "give a list of functions"),
         ("classify", "hook", "give a function of the exception"),

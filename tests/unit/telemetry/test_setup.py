@@ -8,6 +8,7 @@ import threading
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
@@ -537,3 +538,18 @@ def test_every_public_name_can_be_loaded() -> None:
     assert package.Observation is Observation
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = package.nothing
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("logs", "xml", "logs is 'xml'; it must be one of json, console, or None"),
+        ("log_level", "verbose", "log_level is 'verbose'; it must be one of debug, info, warning, error"),
+        ("attempt_spans", "some", "attempt_spans is 'some'; it must be one of failed, all, none"),
+        ("logger", "app", "logger is of type str; give a logger"),
+    ],
+)
+def test_a_choice_there_is_not_is_refused_with_those_there_are(option: str, value: str, said: str) -> None:
+    chosen: dict[str, Any] = {"spans": False, "metrics": False, option: value}
+    with pytest.raises(ConfigError, match=said):
+        observe(**chosen)
