@@ -701,6 +701,17 @@ def test_the_command_line_serves_until_interrupted() -> None:
         assert process.wait(10) == 0
 
 
+def test_a_port_that_is_taken_is_told_in_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    with FaultServer() as server:
+        port = server.port
+        with pytest.raises(SystemExit) as ended:
+            main(["--port", str(port)])
+    assert ended.value.code == 2
+    assert f"error: port {port} cannot be served: Address already in use" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["--port", "99999"])
+
+
 def test_importing_the_testing_package_loads_nothing_else() -> None:
     code = (
         "import sys, resilient_ai.testing as t; assert 'FaultServer' in dir(t);"

@@ -109,11 +109,17 @@ def attach(error: BaseException, outcome: Outcome, *, note: bool) -> None:
 def summary(outcome: Outcome) -> str:
     """What was tried, in one line without content."""
     tried = ", ".join(
-        f"{attempt.provider}:{attempt.model} #{attempt.n} {attempt.kind or 'ok'} after {attempt.seconds:.3g} s"
+        f"{attempt.provider}:{attempt.model} #{attempt.n} {attempt.kind or 'ok'} after {_shown(attempt.seconds)}"
         for attempt in outcome.attempts
     )
     skipped = "".join(f"; {skip.provider}:{skip.model} skipped ({skip.reason})" for skip in outcome.skipped)
     return f"resilient_ai tried: {tried or 'nothing'}{skipped}"
+
+
+def _shown(seconds: float) -> str:
+    if seconds >= 1:
+        return f"{seconds:.3g} s"
+    return f"{seconds * 1000:.0f} ms" if seconds >= 0.001 else "under 1 ms"
 
 
 def bare(error: BaseException, around: BaseException | None = None) -> BaseException:

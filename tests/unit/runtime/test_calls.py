@@ -702,6 +702,16 @@ def test_a_chain_that_ends_on_a_canned_text_answers_even_where_no_time_is_left(c
     assert colour.captured.of(events.CallFinished)[0].late
 
 
+def test_the_note_of_what_was_tried_tells_times_as_people_do(colour: Colour) -> None:
+    steps = [error(500), error(500, after=0.25), error(500, after=1.5)]
+    with pytest.raises(ModelError) as caught:
+        colour.ask(colour.chain(ScriptedModel(steps)))
+    (note,) = caught.value.__notes__
+    assert "#1 server_error after under 1 ms, " in note
+    assert "#2 server_error after 250 ms, " in note
+    assert note.endswith("#3 server_error after 1.5 s")
+
+
 class Parcel(BaseModel, extra="forbid"):
     queue: Literal["billing", "delivery"]
     weights: dict[str, int]

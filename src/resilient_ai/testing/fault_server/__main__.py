@@ -48,6 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         KeyboardInterrupt
     ):  # at whatever moment: a reader of the first line may be quicker than the last one is written
         return 0
+    except (OSError, OverflowError) as error:
+        parser.error(f"port {options.port} cannot be served: {getattr(error, 'strerror', None) or error}")
     return 0
 
 
