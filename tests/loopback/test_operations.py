@@ -245,7 +245,7 @@ def test_a_real_prometheus_sees_an_outage_come_and_go(tmp_path: Path) -> None:
 NOTHING_TO_SHOW: Final = {
     "Time to the first content of a stream, p95",
     "Answers that do not fit",
-    "What only an operator can mend",
+    "Alerts a second that only an operator can mend",
     "Tokens a second",
     "Money an hour",
     "Failed calls by kind",

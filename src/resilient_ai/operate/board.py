@@ -324,13 +324,13 @@ def _watching() -> Row:
         "Privacy and telemetry",
         (
             Panel(
-                "Values redacted",
+                "Values redacted a second",
                 "What was changed before it left the process for a log, a span or a metric.",
                 (Query(_rate(names.METRIC_REDACTIONS, by=(promql.JOB,)), "{{job}}"),),
                 unit="none",
             ),
             Panel(
-                "Redactor, audit trail and observers failing",
+                "Failures of redactor, audit trail and observers a second",
                 "Always 0 in health. A value the redactor fails on is replaced as a whole; what the audit trail or an observer fails to write is lost.",
                 (
                     Query(_rate(names.METRIC_REDACTION_ERRORS, by=(promql.JOB,)), "{{job}} redactor"),
@@ -340,7 +340,7 @@ def _watching() -> Row:
                 unit="none",
             ),
             Panel(
-                "What only an operator can mend",
+                "Alerts a second that only an operator can mend",
                 "A key that is refused, a quota that is spent, a model that is gone.",
                 (
                     Query(
