@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from resilient_ai.adopt.source import ProviderStream
     from resilient_ai.core.assembly import ReplyBuilder
     from resilient_ai.models.wire.recurring import RecurringEvent
+    from resilient_ai.runtime.driver import Bounds
     from resilient_ai.runtime.pace import Pace
     from resilient_ai.runtime.session import Session
 
@@ -26,18 +27,21 @@ class Steady:
         session: The stream, brought to its first content.
         source: The provider's side of it.
         pace: The clocks of the attempt.
+        bounds: What bounds its waits.
         answer: What has come.
     """
 
     __slots__ = ("_answer", "_now", "_pace", "_recurring", "_session", "bounded", "source", "until")
 
-    def __init__(self, session: Session, source: ProviderStream, pace: Pace, answer: ReplyBuilder) -> None:
+    def __init__(
+        self, session: Session, source: ProviderStream, pace: Pace, bounds: Bounds, answer: ReplyBuilder
+    ) -> None:
         self._session = session
         self.source = source
         self._pace = pace
         self._answer = answer
         self._now = session.driver.clock.now
-        self.bounded = session.driver.bounded
+        self.bounded = bounds.bounded
         self._recurring: RecurringEvent | None = None
         self.until = 0.0
         """The instant by which the next piece must have come."""
@@ -91,5 +95,7 @@ class Steady:
 
 def steady_state(session: Session, source: ProviderStream) -> Steady | None:
     """The steady state of `session`, which `source` answers; None before its first content."""
-    pace, answer = session.pace, session.assembly
-    return None if pace is None or answer is None else Steady(session, source, pace, answer)
+    pace, bounds, answer = session.pace, session.bounds, session.assembly
+    if pace is None or bounds is None or answer is None:
+        return None
+    return Steady(session, source, pace, bounds, answer)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import types
+import weakref
 from collections.abc import Callable, Coroutine, Generator, Iterable
+from contextvars import Context
 from typing import TYPE_CHECKING, Final, TypeVar, final
 
 from resilient_ai.core.clock import Clock
@@ -170,6 +172,99 @@ def _gone(task: asyncio.Task[Reply]) -> None:
 
 
 @final
+class _Bounds:
+    """One timer for all waits of a stream.
+
+    Set for a wait it stays when that has ended, and serves the next: when its time comes it is set for the wait that is under way by then.
+    Setting one for each would be most of what bounding costs.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_clock",
+        "_due",
+        "_graced",
+        "_loop",
+        "_over",
+        "_task",
+        "_timer",
+        "_when",
+    )
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self._task: asyncio.Task[object] | None = None
+        """Who waits; None while nobody does."""
+        self._over = False
+        """Its time is up."""
+        self._due = 0.0
+        """By when, on the loop's clock."""
+        self._graced = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._when = 0.0
+        """For which instant the timer is set."""
+
+    async def bounded(self, work: Coroutine[object, object, T], until: float) -> T:
+        try:
+            awaited = work.send(None)
+        except StopIteration as stop:
+            value: T = stop.value
+            return value
+        task = asyncio.current_task(self._loop)
+        if task is None:
+            raise AssertionError("a wait outside a task")
+        cancelled = task.cancelling()
+        self._due = due = self._loop.time() + until - self._clock.now()
+        if self._timer is None or self._when > due:
+            self._set(due)
+        self._over = self._graced = False
+        self._task = task
+        try:
+            return await _begun(work, awaited)
+        except asyncio.CancelledError as error:
+            if self._over and task.cancelling() - 1 <= cancelled:
+                raise AttemptTimeout from error
+            raise  # it was somebody else, or somebody else too
+        finally:
+            self._task = None
+            if self._over:
+                task.uncancel()
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _set(self, when: float) -> None:
+        self.close()
+        self._when = when
+        # Held weakly, and in a context of its own: a loop keeps timers that were cancelled for a while, and with them whatever they hold.
+        self._timer = self._loop.call_at(when, _look, weakref.ref(self), context=Context())
+
+    def look(self) -> None:
+        """The time of the timer has come."""
+        self._timer = None
+        task, now = self._task, self._loop.time()
+        if task is None or self._over:
+            return
+        if now < self._due:
+            self._set(self._due)
+        elif now - self._due > BLOCKED_SECONDS and not self._graced:
+            self._graced = True  # what came while the loop stood still is not read yet
+            self._set(now + GRACE_SECONDS)
+        else:
+            self._over = True
+            task.cancel()
+
+
+def _look(held: Callable[[], _Bounds | None]) -> None:
+    bounds = held()
+    if bounds is not None:
+        bounds.look()
+
+
+@final
 class AioDriver:
     """Runs the orchestrator in the current task of an asyncio loop. Shared by all tasks; keeps nothing but its clock."""
 
@@ -204,6 +299,9 @@ class AioDriver:
             raise
         finally:
             timer.cancel()
+
+    def bounds(self) -> _Bounds:
+        return _Bounds(self.clock)
 
     def racers(self, most: int) -> _Racers:  # noqa: ARG002 - tasks are many
         return _Racers(self)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Coroutine
-from typing import TYPE_CHECKING, TypeVar, final
+from typing import TYPE_CHECKING, Final, TypeVar, final
 
 from resilient_ai.core.clock import Clock
 
@@ -52,6 +52,19 @@ class _Place:
 
 
 @final
+class _Bounds:
+    __slots__ = ()
+
+    def bounded(self, work: Coroutine[object, object, T], until: float) -> Coroutine[object, object, T]:  # noqa: ARG002 - bounded by the work itself
+        return work
+
+    def close(self) -> None: ...
+
+
+_BOUNDS: Final = _Bounds()
+
+
+@final
 class BlockingDriver:
     """Runs the orchestrator in the current thread. Shared by all threads; keeps nothing but threads for attempts beside each other."""
 
@@ -68,6 +81,9 @@ class BlockingDriver:
 
     def bounded(self, work: Coroutine[object, object, T], until: float) -> Coroutine[object, object, T]:  # noqa: ARG002 - bounded by the work itself
         return work
+
+    def bounds(self) -> _Bounds:
+        return _BOUNDS
 
     def racers(self, most: int) -> RacingThreads | None:
         from resilient_ai.runtime.racing_threads import racing_threads, threads_for_racers

@@ -64,6 +64,18 @@ class Racers(Protocol):
         ...
 
 
+class Bounds(Protocol):
+    """Bounds the waits of one stream, which are many and short. One task or thread at a time."""
+
+    def bounded(self, work: Coroutine[object, object, T], until: float) -> Coroutine[object, object, T]:
+        """See `Driver.bounded`."""
+        ...
+
+    def close(self) -> None:
+        """There will be no more waits. Idempotent."""
+        ...
+
+
 class Driver(Protocol):
     """One colour of execution."""
 
@@ -87,6 +99,10 @@ class Driver(Protocol):
         Raises:
             AttemptTimeout: Time was up. A blocking driver leaves raising it to the work itself, which knows what it waits for.
         """
+        ...
+
+    def bounds(self) -> Bounds:
+        """The same for one wait after another, in the task that waits."""
         ...
 
     def racers(self, most: int) -> Racers | None:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from resilient_ai.core.model import ChunkSource, Scope
     from resilient_ai.messages import Reply, Usage
     from resilient_ai.policies.limits import Concurrency
-    from resilient_ai.runtime.driver import Driver
+    from resilient_ai.runtime.driver import Bounds, Driver
 
 LATE_SECONDS: Final = 0.02
 """What may pass between the arrival of a chunk and its turn before the clock is taken to have run out."""
@@ -63,6 +63,7 @@ class Session:
         "_source",
         "_step",
         "assembly",
+        "bounds",
         "driver",
         "ended",
         "pace",
@@ -92,6 +93,8 @@ class Session:
         """The answer as it grows."""
         self.pace: Pace | None = None
         """The clocks of the attempt under way."""
+        self.bounds: Bounds | None = None
+        """What bounds its waits."""
         self._ready: deque[Chunk] = deque()
         self._interrupted = False
         self._placed = False
@@ -207,14 +210,14 @@ class Session:
         """Reads until a chunk is ready or the stream has ended."""
         now = self.driver.clock.now()
         while not self._ready and not self.ended:
-            step, scope, source, pace = self._ask, self._scope, self._source, self.pace
-            if source is None or step is None or scope is None or pace is None:
+            step, scope, source, pace, bounds = self._ask, self._scope, self._source, self.pace, self.bounds
+            if source is None or step is None or scope is None or pace is None or bounds is None:
                 await self._advance()
                 continue
             until = pace.asked(now)
             scope.until = pace.whole
             try:
-                chunks = await self.driver.bounded(source.receive(until), until)
+                chunks = await bounds.bounded(source.receive(until), until)
                 now = self.driver.clock.now()
                 if chunks is not None and now > until + LATE_SECONDS:
                     # A source that always has something never suspends, so no timer ever fires: look at the clock.
@@ -252,12 +255,13 @@ class Session:
         self._ask = step
         self._scope = scope
         self.pace = pace = Pace(step, scope)
+        self.bounds = bounds = self.driver.bounds()
         if self.assembly is None or self._on_interrupt != "continue" or not self._call.committed:
             self.assembly = ReplyBuilder(step.hop.name)
         until = pace.asked(step.started)
         token = CURRENT_DEADLINE.set((self.driver.clock, step.until))
         try:
-            self._source = await self.driver.bounded(step.hop.model.open(step.request, scope), until)
+            self._source = await bounds.bounded(step.hop.model.open(step.request, scope), until)
         except Exception as error:  # noqa: BLE001 - every failure of a model becomes exactly one verdict
             self._settle(failed(step, scope, _phased(error, pace.phase), self._judge))
         finally:
@@ -411,6 +415,8 @@ class Session:
     async def _close_source(self) -> None:
         source = self._source
         self._source = None
+        if self.bounds is not None:
+            self.bounds.close()
         if source is None:
             return
         try:
