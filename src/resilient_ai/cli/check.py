@@ -98,6 +98,10 @@ def check(
             examined = examine(read_file(path))
         except ConfigError as error:
             examined = [error]
+        if isinstance(examined, Config) and not examined.models and not examined.chains:
+            examined = [
+                ConfigError("the file has no model and no chain: nobody can be asked by it.", path=str(path))
+            ]
         if not isinstance(examined, Config):
             _print_problems(examined, as_json=as_json)
             raise typer.Exit(PROBLEM)

@@ -174,6 +174,16 @@ def test_check_without_a_file_ends_with_2(run: Run, tmp_path: Path, monkeypatch:
     assert "no configuration file" in result.stderr
 
 
+@pytest.mark.parametrize("text", ["", "# only a comment\n", "[telemetry]\nlogs = 'json'\n"])
+def test_check_finds_a_file_by_which_nobody_can_be_asked(text: str, run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "resilient.toml"
+    path.write_text(text)
+    result = run("check", "-c", path)
+    assert result.exit_code == 1
+    assert "the file has no model and no chain" in " ".join(result.stdout.split())
+    assert "1 problem" in result.stdout
+
+
 def test_ask_without_a_file_says_how_to_do_without_one(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
