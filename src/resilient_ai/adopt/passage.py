@@ -411,8 +411,8 @@ class Passage:
             self._exchange.note(response)
         else:
             self._exchange.note_status(response)
-        outcome = self._at.answered(GLANCED)
-        remember(result, lambda answer: glance.outcome(outcome, answer, price))
+        history = self._at.unread()
+        remember(result, lambda answer: glance.outcome(history(), answer, price))
         return result
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final, final
@@ -222,6 +222,21 @@ class Progress:
         self.over = True
         self._leave()
         return outcome
+
+    def unread(self) -> Callable[[], Outcome]:
+        """The attempt under way answered, and with it the call; nobody watches, and what the answer holds was not read.
+
+        Returns:
+            What writes the history when somebody asks for it.
+        """
+        scope = self.scope
+        if scope is None:
+            raise AssertionError("an answer without an attempt")
+        self.asked = None
+        history = self.call.unread(scope.notes, self.driver.clock.now())
+        self.over = True
+        self._leave()
+        return history
 
     def given_up(self, error: Exception) -> Outcome:
         """The SDK will not ask again, whatever the state machine says."""

@@ -5,6 +5,7 @@ Kept apart from the decisions so that neither can hide in the other. Without obs
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Literal, final
 
 from resilient_ai.core import events
@@ -15,7 +16,7 @@ from resilient_ai.errors import InvalidOutput
 from resilient_ai.messages import UNKNOWN_USAGE, Attempt, Outcome, Skip
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from resilient_ai.core.failure import Verdict
     from resilient_ai.engine.plan import Hop, Plan
@@ -103,7 +104,7 @@ class Books:
 
     def attempted(self, step: Ask, ended: Ended, now: float, what_next: str) -> Usage:
         """An attempt ended; its tokens as far as they are known."""
-        attempt = _attempt(step, ended, now, what_next)
+        attempt = _attempted(step, ended, now, what_next)
         self.attempts.append(attempt)
         if self._emit is not None:
             self._emit(events.AttemptFinished(self._number, now, attempt))
@@ -111,8 +112,28 @@ class Books:
 
     def answered(self, step: Ask, ended: Ended, now: float) -> Outcome:
         """The whole history of a call nobody watches, the attempt that answered it being the last."""
-        self.attempts.append(_attempt(step, ended, now, "answered"))
+        self.attempts.append(_attempted(step, ended, now, "answered"))
         return self._outcome(now, ended.reply, step.hop)
+
+    def unread(self, step: Ask, notes: Mapping[str, object], now: float) -> Callable[[], Outcome]:
+        """The same where nobody has read the answer: a history most callers never ask for is written when one does.
+
+        It holds nothing of the call but this, and may be asked for more than once.
+        """
+        plan, hop = self._plan, step.hop
+        return partial(
+            _history,
+            plan.name,
+            plan.digest,
+            hop,
+            step.n,
+            now - step.started,
+            step.waited,
+            notes,
+            tuple(self.attempts),
+            tuple(self.skips),
+            now - self._started,
+        )
 
     def passed_over(self, skip: Skip, now: float) -> None:
         """A model was not asked."""
@@ -213,11 +234,41 @@ class Books:
         )
 
 
-def _attempt(step: Ask, ended: Ended, now: float, what_next: str) -> Attempt:
-    """An attempt for the history."""
-    hop = step.hop
-    notes, verdict, price = ended.notes, ended.verdict, hop.traits.price
+def _history(
+    chain: str,
+    policy: str,
+    hop: Hop,
+    n: int,
+    seconds: float,
+    waited: float,
+    notes: Mapping[str, object],
+    attempts: tuple[Attempt, ...],
+    skips: tuple[Skip, ...],
+    took: float,
+) -> Outcome:
+    last = _attempt(hop, n, seconds, waited, UNKNOWN_USAGE, notes, None, "answered")
+    degraded = hop.index > 0 or hop.traits.stand_in
+    return Outcome(chain, hop.name, degraded, (*attempts, last), skips, took, policy, ())
+
+
+def _attempted(step: Ask, ended: Ended, now: float, what_next: str) -> Attempt:
+    seconds = now - step.started
     usage = usage_of(ended)
+    return _attempt(step.hop, step.n, seconds, step.waited, usage, ended.notes, ended.verdict, what_next)
+
+
+def _attempt(
+    hop: Hop,
+    n: int,
+    seconds: float,
+    waited: float,
+    usage: Usage,
+    notes: Mapping[str, object],
+    verdict: Verdict | None,
+    what_next: str,
+) -> Attempt:
+    """An attempt for the history."""
+    price = hop.traits.price
     status = request_id = None
     if notes:
         status, request_id = notes.get("status"), notes.get("request_id")
@@ -228,10 +279,10 @@ def _attempt(step: Ask, ended: Ended, now: float, what_next: str) -> Attempt:
     return Attempt(
         hop.name,
         hop.provider,
-        step.n,
+        n,
         kind,
-        now - step.started,
-        step.waited,
+        seconds,
+        waited,
         usage,
         None if price is None else cost_of(price, usage),
         status if isinstance(status, int) else None,

@@ -33,7 +33,7 @@ from resilient_ai.errors import InvalidOutput
 from resilient_ai.messages import Outcome, Skip
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from resilient_ai.core.clock import Random
     from resilient_ai.core.events import Event
@@ -172,7 +172,7 @@ class Call:
         if self._purse is not None:
             self._purse.pay(hop, ended, now)
         if ended.error is None:
-            self._praise(step, ended, now)
+            self._praise(step, now, ended.first_content, ended.away)
             self._record(step, ended, now, "answered")
             if self.watched:
                 self._books.left(now, ended)
@@ -190,12 +190,16 @@ class Call:
         if step is None or self.watched or self._purse is not None or step.hop.state.pace.counts:
             self.settle(ended, now)
             return self.finish(now, wall, None, ended.reply)
-        self._step = None
-        self._praise(step, ended, now)
-        if self._retries is not None:
-            self._retries.forget()
-        self.around = None
+        self._answered(step, now)
         return self._books.answered(step, ended, now)
+
+    def unread(self, notes: Mapping[str, object], now: float) -> Callable[[], Outcome]:
+        """`answered` where nobody watches, and nobody has read the answer: what writes the history when somebody asks for it."""
+        step = self._step
+        if step is None:
+            raise AssertionError("an answer without an attempt")
+        self._answered(step, now)
+        return self._books.unread(step, notes, now)
 
     def commit(self, now: float) -> None:
         """The first content of a stream is about to be handed over: from here on nothing is silently replayed."""
@@ -410,11 +414,18 @@ class Call:
 
     # --- what is learned -------------------------------------------------------------------------------------------
 
-    def _praise(self, step: Ask, ended: Ended, now: float) -> None:
+    def _answered(self, step: Ask, now: float) -> None:
+        """The call is over."""
+        self._step = None
+        self._praise(step, now)
+        if self._retries is not None:
+            self._retries.forget()  # their errors may hold whoever holds the call
+        self.around = None
+
+    def _praise(self, step: Ask, now: float, to_content: float | None = None, away: float = 0.0) -> None:
         """Gives a permit back, and what an answer says of the model to every other call of it."""
         state = step.hop.state
         seconds = now - step.started
-        to_content = ended.first_content
         breaker = state.breaker
         breaker.settle(
             step.permit, "success", now, self._chance, seconds if to_content is None else to_content
@@ -422,7 +433,7 @@ class Call:
         if breaker.changes:
             self._books.breaker_moved(step.hop, now)
         state.budget.refund(None if self._retries is None else self._retries.drawn)
-        state.latency.record(seconds - ended.away, now)
+        state.latency.record(seconds - away, now)
 
     def _blame(self, step: Ask, verdict: Verdict, now: float) -> None:
         """Gives a permit back, and what a failure says of the model to every other call of it."""
