@@ -116,6 +116,7 @@ class Exchange:
             raise
         finally:
             self.at.use(None)
+            del timer  # it holds the task, which may end with the error, which holds this frame
 
     async def _again(self, scope: Scope) -> Any:
         """The response of one more attempt through the SDK, outside its loop."""

@@ -66,7 +66,10 @@ class Steady:
             BaseException: `error`: the stream was ended meanwhile, and nobody would meet it.
         """
         if self._session.ended:
-            raise error
+            try:
+                raise error
+            finally:
+                del error  # it holds this frame
         self.source.put_back(error)
 
     def took(self, piece: bytes | None) -> bool:

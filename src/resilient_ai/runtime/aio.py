@@ -230,6 +230,7 @@ class _Bounds:
             self._task = None
             if self._over:
                 task.uncancel()
+            del task  # it may end with the error, which holds this frame
 
     def close(self) -> None:
         if self._timer is not None:
@@ -299,6 +300,7 @@ class AioDriver:
             raise
         finally:
             timer.cancel()
+            del scope  # it holds the task, which may end with the error, which holds this frame
 
     def bounds(self) -> _Bounds:
         return _Bounds(self.clock)

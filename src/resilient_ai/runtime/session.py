@@ -218,11 +218,15 @@ class Session:
             scope.until = pace.whole
             try:
                 chunks = await bounds.bounded(source.receive(until), until)
+                if self._source is None:
+                    return  # somebody else has closed the stream meanwhile, and the books with it
                 now = self.driver.clock.now()
                 if chunks is not None and now > until + LATE_SECONDS:
                     # A source that always has something never suspends, so no timer ever fires: look at the clock.
                     raise AttemptTimeout(pace.phase, sent=True)
-            except Exception as error:  # noqa: BLE001 - every failure of a model becomes exactly one verdict
+            except Exception as error:
+                if self._source is None:
+                    raise  # as above
                 await self._close_source()
                 self._settle(failed(step, scope, _phased(error, pace.phase), self._judge))
                 continue
