@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, cast, final
 
 from resilient_ai.models.calling import Stopped
@@ -186,7 +187,7 @@ class Sdk:
                 "stream_cls": self.stream_cls,
             }
         arguments = dict(known)
-        if "retries_taken" in inspect.signature(self.kind.base._process_response).parameters:  # noqa: SLF001 - as above
+        if _is_told_of_retries(self.kind.base._process_response):  # noqa: SLF001 - as above
             arguments["retries_taken"] = retries
         return arguments
 
@@ -217,6 +218,12 @@ class Sdk:
             return None
         given = cast("Mapping[str, Any]", self.options.headers)
         return next((value for key, value in given.items() if key.lower() == name), None)
+
+
+@lru_cache(maxsize=16)
+def _is_told_of_retries(process: Callable[..., Any]) -> bool:
+    """`process`, the `_process_response` of an SDK, takes their number."""
+    return "retries_taken" in inspect.signature(process).parameters
 
 
 def body_of(options: Any) -> Mapping[str, JSON]:

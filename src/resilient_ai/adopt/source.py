@@ -179,12 +179,8 @@ class ProviderStream:
 
     def completed(self, reply: Reply) -> Reply:
         """See `ChunkSource`."""
-        flags = (*reply.flags, *self._decoder.flags)
-        return replace(reply, flags=flags, request_id=reply.request_id or self._request_id())
-
-    def _request_id(self) -> str | None:
-        noted = self._scope.notes.get("request_id")
-        return noted if isinstance(noted, str) else None
+        flags = self._decoder.flags
+        return replace(reply, flags=(*reply.flags, *flags)) if flags else reply
 
     def taken(self) -> bytes:
         """What was read since the last time."""

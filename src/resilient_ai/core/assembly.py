@@ -98,7 +98,9 @@ class ReplyBuilder:
         """Tokens as last reported."""
         return self._usage
 
-    def reply(self, *, provider: str = "", flags: tuple[str, ...] = ()) -> Reply:
+    def reply(
+        self, *, provider: str = "", flags: tuple[str, ...] = (), request_id: str | None = None
+    ) -> Reply:
         """The answer as far as it came. `finish_reason` is `other` where none came."""
         self._close_reasoning({})
         return Reply(
@@ -115,6 +117,7 @@ class ReplyBuilder:
             refusal="".join(self._refusal) or None,
             id=self._id,
             flags=flags,
+            request_id=request_id,
         )
 
     def _clear(self) -> None:

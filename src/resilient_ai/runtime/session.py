@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final, final
 
 from resilient_ai.core.assembly import ReplyBuilder
@@ -351,8 +350,8 @@ class Session:
         if self.assembly is None or self._ask is None:
             raise AssertionError("no answer to assemble")
         request_id = scope.notes.get("request_id")
-        return replace(
-            self.assembly.reply(provider=self._ask.hop.provider),
+        return self.assembly.reply(
+            provider=self._ask.hop.provider,
             request_id=request_id if isinstance(request_id, str) else None,
         )
 
