@@ -233,12 +233,16 @@ class _Bounds:
             del task  # it may end with the error, which holds this frame
 
     def close(self) -> None:
+        if self._task is None:  # a wait of another task stays bounded
+            self._stop()
+
+    def _stop(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def _set(self, when: float) -> None:
-        self.close()
+        self._stop()
         self._when = when
         # Held weakly, and in a context of its own: a loop keeps timers that were cancelled for a while, and with them whatever they hold.
         self._timer = self._loop.call_at(when, _look, weakref.ref(self), context=Context())

@@ -45,7 +45,7 @@ an answer, and must not fill the memory until the deadline."""
 
 @final
 class Session:
-    """The engine side of a stream. One task or thread at a time; `abandon` may come from any."""
+    """The engine side of a stream. One task or thread at a time; `close` may come from another, and `abandon` from any."""
 
     __slots__ = (
         "_ask",
@@ -126,13 +126,19 @@ class Session:
             if handed_over:
                 await self._fill()
                 return
-            await enter(self._call, self.driver, self._places)
-            self._placed = True
-            self._step = self._call.begin(clock.now())
+            await self._enter()
             await self._fill()
         except BaseException as error:
             await self._fail(error)
             raise
+
+    async def _enter(self) -> None:
+        await enter(self._call, self.driver, self._places)
+        self._placed = True
+        if self.ended:  # closed by somebody else while it stood in the line
+            self._free()
+        else:
+            self._step = self._call.begin(self.driver.clock.now())
 
     def pop(self) -> Chunk | None:
         """The next chunk that is already here, or None."""
@@ -241,7 +247,8 @@ class Session:
         clock = self.driver.clock
         if type(step) is Pause:
             await self.driver.sleep_until(step.until)
-            self._step = self._call.resume(clock.now())
+            if not self.ended:  # closed meanwhile by somebody else, as below
+                self._step = self._call.resume(clock.now())
         elif type(step) is Ask:
             await self._open(step)
         elif type(step) is Done:
@@ -266,9 +273,12 @@ class Session:
         try:
             self._source = await bounds.bounded(step.hop.model.open(step.request, scope), until)
         except Exception as error:  # noqa: BLE001 - every failure of a model becomes exactly one verdict
-            self._settle(failed(step, scope, _phased(error, pace.phase), self._judge))
+            if not self.ended:
+                self._settle(failed(step, scope, _phased(error, pace.phase), self._judge))
         finally:
             CURRENT_DEADLINE.reset(token)
+        if self.ended:
+            await self._close_source()
 
     def _take(self, chunks: Sequence[Chunk], step: Ask, pace: Pace, now: float) -> bool:
         """Passes chunks on; False if the answer has become longer than any answer is."""

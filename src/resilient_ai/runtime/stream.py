@@ -141,7 +141,7 @@ class AsyncStream(AsyncIterator["Chunk"]):
         return chunk
 
     async def aclose(self) -> None:
-        """Ends the stream now. Idempotent."""
+        """Ends the stream now, also one that another task is reading. Idempotent."""
         await self._session.close()
 
     async def reply(self) -> Reply:

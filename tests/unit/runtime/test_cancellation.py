@@ -168,6 +168,57 @@ def test_leaving_a_stream_early_gives_everything_back(ending: str) -> None:
     assert chain.health().models[0].breaker == "closed"
 
 
+@pytest.mark.parametrize("half_seconds", range(1, 36))
+def test_a_stream_that_another_task_closes_at_any_instant_gives_everything_back(half_seconds: int) -> None:
+    clock, captured = ManualClock(), Captured()
+    chain, first, second = _chain(clock, captured)
+
+    async def main() -> None:
+        stream = chain.astream("question")
+
+        async def read() -> None:
+            async for _ in stream:
+                pass
+
+        reading = asyncio.create_task(read())
+        await clock.asleep(half_seconds / 2)
+        await stream.aclose()
+        closed_after = len(first.log) + len(second.log)
+        await reading
+        assert len(first.log) + len(second.log) == closed_after
+        assert clock.now() <= 20
+
+    clock.run(main())
+    _nothing_is_left(chain, [first, second], captured)
+
+
+def test_a_stream_that_another_task_closes_in_the_line_keeps_no_place() -> None:
+    clock, captured = ManualClock(), Captured()
+    model = ScriptedModel([ok("one two", after=1, gap=1)], repeat=True)
+    chain = ResilientModel(
+        [model], clock=clock, observers=[captured], limits=Limits(concurrency=1, queue=1), deadline=20
+    )
+
+    async def main() -> None:
+        stream = chain.astream("question")
+
+        async def read() -> None:
+            async for _ in stream:
+                pass
+
+        first = asyncio.create_task(_streamed(chain))
+        await clock.asleep(0.5)
+        reading = asyncio.create_task(read())
+        await clock.asleep(0.5)
+        await stream.aclose()
+        assert await first == "one two"
+        await reading
+
+    clock.run(main())
+    assert len(model.log) == 1
+    _nothing_is_left(chain, [model], captured)
+
+
 def test_an_async_stream_that_is_dropped_gives_everything_back() -> None:
     clock, captured = ManualClock(), Captured()
     model = ScriptedModel([ok("one two three four")], repeat=True)
