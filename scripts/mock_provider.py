@@ -15,10 +15,21 @@ import json
 import os
 import threading
 import types
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin, get_type_hints, is_typeddict
+from typing import (
+    Annotated,
+    Any,
+    Final,
+    Literal,
+    Union,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+    is_typeddict,
+)
 from urllib.parse import unquote, urlsplit
 
 import pydantic
@@ -94,8 +105,9 @@ def answered(kind: Any) -> tuple[str, bytes]:
         return "text/plain", b"text"
     if inspect.isclass(kind) and "Binary" in kind.__name__:
         return "application/octet-stream", b"bytes"
-    value = least(kind)
-    for choice in value.get("choices", ()) if isinstance(value, dict) else ():
+    value: Any = least(kind)
+    choices: Any = cast("Mapping[str, Any]", value).get("choices", ()) if isinstance(value, Mapping) else ()
+    for choice in choices:
         # The least message says nothing, as no provider's does.
         choice["message"] = {"role": "assistant", **(choice.get("message") or {}), "content": "text"}
     return "application/json", json.dumps(value).encode()

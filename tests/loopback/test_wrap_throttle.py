@@ -62,5 +62,5 @@ def test_a_wrapped_client_takes_no_hedge_and_says_what_does() -> None:
     with pytest.raises(ConfigError, match=r"@resilient\(hedge=Hedge\(\)\)"):
         wrap(bare, hedge=Hedge())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     with pytest.raises(TypeError, match="unexpected keyword argument 'fallbacks'"):
-        wrap(bare, fallbacks=[])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        wrap(bare, fallbacks=[])  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     bare.close()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, Never, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from resilient_ai.adopt import boto, hooks, transports
 from resilient_ai.adopt.policy import Policy, settings_of
@@ -67,7 +67,7 @@ def wrap(
     chance: Random | None = None,
     chain: str | None = None,
     config: str | os.PathLike[str] | None = None,
-    **refused: Never,
+    hedge: None = None,
 ) -> ClientT:
     """Makes the SDK client `client` resilient, in place, and returns it.
 
@@ -106,14 +106,14 @@ def wrap(
         chance: Where jitter comes from; None is seeded by the system.
         chain: A chain of the configuration file; what is not given here comes from it, its models too, but those at the client's own host.
         config: The configuration file; None looks for it.
-        refused: Nothing else; an SDK has no place for `hedge`, and the error says what has.
+        hedge: Nothing: an SDK has no place for a second request, and the error says what has.
 
     Raises:
         ConfigError: `client` cannot be adopted, the policies contradict each other, or a cap cannot be kept because what something costs is
             unknown; of a model the client names for the first time, its call raises that, before anything is sent.
     """
-    if refused:
-        raise _refusal(next(iter(refused)))
+    if hedge is not None:
+        raise _no_hedge()
     sdk: Any = client
     way = _way_of(sdk)
     options: dict[str, Any] = {
@@ -185,10 +185,7 @@ def policy_of(client: object) -> Policy:
     return policy
 
 
-def _refusal(argument: str) -> Exception:
-    """What is raised for an argument that `wrap` does not take."""
-    if argument != "hedge":
-        return TypeError(f"wrap() got an unexpected keyword argument {argument!r}")
+def _no_hedge() -> ConfigError:
     return ConfigError(
         "wrap takes no hedge: the loop of an SDK asks for its next request only after the last. Decorate the function that calls this client with "
         "@resilient(hedge=Hedge()), which may then call it twice at a time, or ask through ResilientModel([...], hedge=Hedge()).",
