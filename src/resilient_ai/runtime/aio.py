@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import types
 import weakref
 from collections.abc import Callable, Coroutine, Generator, Iterable
@@ -148,19 +147,6 @@ def _begun(work: Coroutine[object, object, T], awaited: object) -> Generator[obj
             return (yield from rest)
 
 
-def _time_is_up(loop: asyncio.AbstractEventLoop, when: float, scope: asyncio.Timeout) -> None:
-    """Ends `scope` now, or a little later if the loop itself was late: what came while it stood still is not read yet."""
-    if loop.time() - when > BLOCKED_SECONDS:
-        loop.call_later(GRACE_SECONDS, _end, scope)
-    else:
-        _end(scope)
-
-
-def _end(scope: asyncio.Timeout) -> None:
-    with contextlib.suppress(RuntimeError):  # it was left in the meantime
-        scope.reschedule(0.0)
-
-
 _left: Final[dict[asyncio.Task[Reply], AioDriver]] = {}
 """Attempts that lost their race and still clean up, by whose they are. A loop itself holds tasks weakly."""
 
@@ -211,6 +197,10 @@ class _Bounds:
         except StopIteration as stop:
             value: T = stop.value
             return value
+        return await self.rest(work, awaited, until)
+
+    async def rest(self, work: Coroutine[object, object, T], awaited: object, until: float) -> T:
+        """The result of a coroutine that has run to its first wait, for `awaited`."""
         task = asyncio.current_task(self._loop)
         if task is None:
             raise AssertionError("a wait outside a task")
@@ -291,20 +281,11 @@ class AioDriver:
         except StopIteration as stop:
             value: T = stop.value
             return value
-        loop = asyncio.get_running_loop()
-        when = loop.time() + until - self.clock.now()
-        scope = asyncio.timeout(None)
-        timer = loop.call_at(when, _time_is_up, loop, when, scope)
+        bounds = _Bounds(self.clock)
         try:
-            async with scope:
-                return await _begun(work, awaited)
-        except TimeoutError as error:
-            if scope.expired():
-                raise AttemptTimeout from error
-            raise
+            return await bounds.rest(work, awaited, until)
         finally:
-            timer.cancel()
-            del scope  # it holds the task, which may end with the error, which holds this frame
+            bounds.close()
 
     def bounds(self) -> _Bounds:
         return _Bounds(self.clock)

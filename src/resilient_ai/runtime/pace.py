@@ -86,11 +86,8 @@ class Pace:
         else:
             # Events without content, which an SDK fetches one after the other, set nothing back.
             until = self._last + self.away - self._away_at_content + self._idle
-        whole = self._most_at_work + self.away
-        whole = min(whole, self._most)
-        self.whole = whole
-        until = min(until, whole)
-        self.until = until
+        self.whole = whole = min(self._most_at_work + self.away, self._most)
+        self.until = until = min(until, whole)
         return until
 
     @property
