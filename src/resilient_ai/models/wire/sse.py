@@ -13,11 +13,11 @@ from pydantic_core import from_json
 
 from resilient_ai.messages import JSON, Chunk, Reply
 from resilient_ai.models.wire import Malformed, Truncated, WireError
-from resilient_ai.models.wire.assembly import chunks_of
 from resilient_ai.models.wire.framing import SSEParser
-from resilient_ai.models.wire.jsonbody import MAX_BODY_BYTES, JSONObject, decode_object
+from resilient_ai.models.wire.jsonbody import JSONObject, decode_object
 from resilient_ai.models.wire.recurring import MOST_LEARNED, RecurringEvent, TextIn
 from resilient_ai.models.wire.reported import reported
+from resilient_ai.models.wire.whole import WholeBody
 
 _NOT_CONTENT: Final = b"\xef\xbb\xbf \t\r\n"
 _FIELDS: Final = (b"data:", b"event:", b"id:", b"retry:", b":")
@@ -85,7 +85,7 @@ class SSEDecoder:
         self._decode_reply = decode_reply
         self._parser = SSEParser()
         self._out: list[Chunk] = []
-        self._body: bytearray | None = None
+        self._body: WholeBody | None = None
         self._started = False
         self.complete = False
 
@@ -117,7 +117,7 @@ class SSEDecoder:
         if not self._started:
             self._start(data)
         if self._body is not None:
-            self._collect(data)
+            self._body.add(data)
             return []
         reader = self._reader
         out = self._out
@@ -154,9 +154,7 @@ class SSEDecoder:
         """The stream ended. See `StreamDecoder`."""
         if not self.complete:
             if self._body is not None:
-                reply = self._decode_reply(bytes(self._body))
-                self._reader.flags += reply.flags
-                self._out += chunks_of(reply)
+                self._body.read(self._out, self._reader.flags)
             else:
                 self._read_rest()
             self.complete = True
@@ -168,14 +166,7 @@ class SSEDecoder:
         if content:
             self._started = True
             if content[0] in b"{[":
-                self._body = bytearray()
-
-    def _collect(self, data: bytes) -> None:
-        body = self._body
-        assert body is not None  # noqa: S101 - told by the caller
-        body += data
-        if len(body) > MAX_BODY_BYTES:
-            raise Malformed("the body is longer than the limit")
+                self._body = WholeBody(self._decode_reply)
 
     def _read_rest(self) -> None:
         reader = self._reader

@@ -18,11 +18,11 @@ from resilient_ai.models.wire import Encoded, Malformed, ReportedError, Truncate
 from resilient_ai.models.wire.anthropic import Anthropic
 from resilient_ai.models.wire.anthropic.stream_read import MessagesReader
 from resilient_ai.models.wire.anthropic.stream_write import MessagesStreamEncoder
-from resilient_ai.models.wire.assembly import chunks_of
 from resilient_ai.models.wire.bedrock.frames import Frame, FrameParser, write_frame
 from resilient_ai.models.wire.framing import SSEParser
-from resilient_ai.models.wire.jsonbody import MAX_BODY_BYTES, decode_object, encode
+from resilient_ai.models.wire.jsonbody import decode_object, encode
 from resilient_ai.models.wire.shape import string
+from resilient_ai.models.wire.whole import WholeBody
 
 STREAM_CONTENT_TYPE = "application/vnd.amazon.eventstream"
 _CHUNK = {":event-type": "chunk", ":content-type": "application/json", ":message-type": "event"}
@@ -97,7 +97,7 @@ class InvokedDecoder:
         self._reader = MessagesReader()
         self._parser = FrameParser()
         self._out: list[Chunk] = []
-        self._body: bytearray | None = None
+        self._body: WholeBody | None = None
         self._started = False
 
     @property
@@ -116,11 +116,10 @@ class InvokedDecoder:
         if not self._started and data:
             self._started = True
             if data[0] != 0:
-                self._body = bytearray()  # a frame begins with its length, which is far below 2**24
+                # A frame begins with its length, which is far below 2**24.
+                self._body = WholeBody(self._codec.decode_reply)
         if self._body is not None:
-            self._body += data
-            if len(self._body) > MAX_BODY_BYTES:
-                raise Malformed("the body is longer than the limit")
+            self._body.add(data)
             return []
         for frame in self._parser.feed(data):
             try:
@@ -142,9 +141,7 @@ class InvokedDecoder:
         """The stream ended. See `StreamDecoder`."""
         if not self.complete:
             if self._body is not None:
-                reply = self._codec.decode_reply(bytes(self._body))
-                self._reader.flags += reply.flags
-                self._out += chunks_of(reply)
+                self._body.read(self._out, self._reader.flags)
             else:
                 self._reader.ended()
             self.complete = True

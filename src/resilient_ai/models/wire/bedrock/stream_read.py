@@ -11,7 +11,6 @@ from typing import Literal, final
 
 from resilient_ai.messages import JSON, UNKNOWN_USAGE, Chunk, Reply, ToolCallDelta
 from resilient_ai.models.wire import Malformed, ReportedError, Truncated, WireError
-from resilient_ai.models.wire.assembly import chunks_of
 from resilient_ai.models.wire.bedrock.frames import Frame, FrameParser
 from resilient_ai.models.wire.bedrock.names import (
     PARTS_LEFT_OUT,
@@ -24,8 +23,9 @@ from resilient_ai.models.wire.bedrock.names import (
 )
 from resilient_ai.models.wire.framing import MAX_EVENT_BYTES
 from resilient_ai.models.wire.identifiers import call_id
-from resilient_ai.models.wire.jsonbody import MAX_BODY_BYTES, decode_object, encode
+from resilient_ai.models.wire.jsonbody import decode_object, encode
 from resilient_ai.models.wire.shape import mapping, string
+from resilient_ai.models.wire.whole import WholeBody
 
 
 @final
@@ -58,7 +58,7 @@ class BedrockDecoder:
         self.complete = False
         self._decode_reply = decode_reply
         self._parser = FrameParser()
-        self._body: bytearray | None = None
+        self._body: WholeBody | None = None
         self._out: list[Chunk] = []
         self._flags: list[str] = []
         self._started = False
@@ -80,11 +80,10 @@ class BedrockDecoder:
         if self.complete:
             return []
         if self._body is None and not self._started and not self._parser.cut and data and data[0] != 0:
-            self._body = bytearray()  # a frame begins with its length, which is far below 2**24
+            # A frame begins with its length, which is far below 2**24.
+            self._body = WholeBody(self._decode_reply)
         if self._body is not None:
-            self._body += data
-            if len(self._body) > MAX_BODY_BYTES:
-                raise Malformed("the body is longer than the limit")
+            self._body.add(data)
             return []
         for frame in self._parser.feed(data):
             self._started = True
@@ -104,9 +103,7 @@ class BedrockDecoder:
     def end(self) -> list[Chunk]:
         """The stream ended. See `StreamDecoder`."""
         if self._body is not None and not self.complete:
-            reply = self._decode_reply(bytes(self._body))
-            self._flags += reply.flags
-            self._out += chunks_of(reply)
+            self._body.read(self._out, self._flags)
             self._finished = True
         if not self._finished:
             raise Truncated("the stream ended before its last event")
