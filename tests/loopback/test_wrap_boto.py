@@ -389,7 +389,8 @@ def test_whatever_is_sent_as_a_key_is_looked_for(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("AWS_SESSION_TOKEN" if kind == "session" else "AWS_BEARER_TOKEN_BEDROCK", token)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKID4F1C")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    client = boto.client("bedrock-runtime", region_name="us-east-1", endpoint_url="https://127.0.0.1:1")
+    session = boto.session.Session()  # boto3's own keeps the first credentials it finds in a process
+    client = session.client("bedrock-runtime", region_name="us-east-1", endpoint_url="https://127.0.0.1:1")
     assert whole(wrap(client, retry=Retry(attempts=1))).error is not None
     client.close()
     assert PROCESS_VALUES.stand_in(f"x {token} x")
