@@ -39,6 +39,8 @@ _MEDIA: Final = re.compile(
     % LEAST_MEDIA_BYTES
 )
 """What stands in Base64 where the formats hold pictures and sounds, never a text; perhaps not to its end yet."""
+WHOLE_EVENT: Final = re.compile(rb"(?:event:([^\r\n]*)\r?\n)?data: ?([^\r\n]*)\r?\n\r?\n")
+"""An event as nearly all come: perhaps a name, one line of data, nothing else."""
 _FIELD_NAME: Final = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")
 
 
@@ -66,9 +68,10 @@ class _Lines:
 
     Attributes:
         most: The longest line taken.
+        at_start: Nothing has come, but perhaps a part of a byte order mark.
     """
 
-    __slots__ = ("_after_cr", "_at_start", "_left_out", "_limit", "_look", "_tail", "most", "overflow")
+    __slots__ = ("_after_cr", "_left_out", "_limit", "_look", "_tail", "at_start", "most", "overflow")
 
     def __init__(self, limit: int) -> None:
         self._limit = self.most = self._look = limit
@@ -77,17 +80,17 @@ class _Lines:
             bytearray()
         )  # a bytearray grows in place: joining stays linear however small the pieces are
         self._after_cr = False
-        self._at_start = True
+        self.at_start = True
         self.overflow = False
 
     @property
     def idle(self) -> bool:
-        """The next byte begins a line."""
-        return not (self._tail or self._after_cr or self._at_start)
+        """The next byte begins a line, and is no byte order mark."""
+        return not (self._tail or self._after_cr or self.at_start)
 
     def feed(self, data: bytes) -> list[bytes]:
         """The lines that ended in `data`, without their ends."""
-        if self._at_start:
+        if self.at_start:
             data = self._without_bom(data)
         if self._after_cr and data:
             self._after_cr = False
@@ -119,14 +122,14 @@ class _Lines:
         """The last line, if it lacked its end."""
         rest = bytes(self._tail)
         self._tail.clear()
-        return b"" if self._at_start and _BOM.startswith(rest) else rest
+        return b"" if self.at_start and _BOM.startswith(rest) else rest
 
     def _without_bom(self, data: bytes) -> bytes:
         head = bytes(self._tail) + data
         if len(head) < len(_BOM) and _BOM.startswith(head):
             self._tail[:] = head  # a byte order mark may itself be cut
             return b""
-        self._at_start = False
+        self.at_start = False
         self._tail.clear()
         return head.removeprefix(_BOM)
 
@@ -156,26 +159,24 @@ class SSEParser:
         max_event_bytes: The most data one event may collect.
     """
 
-    __slots__ = ("_data", "_limit", "_lines", "_more", "_name", "_size")
+    __slots__ = ("_between", "_data", "_limit", "_lines", "_more", "_name", "_short", "_size")
 
     def __init__(
         self, *, max_line_bytes: int = MAX_LINE_BYTES, max_event_bytes: int = MAX_EVENT_BYTES
     ) -> None:
         self._lines = _Lines(max_line_bytes)
+        self._short = max_line_bytes
         self._limit = max_event_bytes
         self._name = ""
         self._data: bytes | None = None
         self._more: list[bytes] = []  # the data lines after the first, which hardly any event has
         self._size = 0
+        self._between = True
+        """Nothing of an event, a line or a line end has come that is still to be used."""
 
     def pass_on(self) -> None:
         """See `StreamDecoder.pass_on`."""
         self._lines.most = self._limit = MAX_PASSED_LINE_BYTES
-
-    @property
-    def between(self) -> bool:
-        """Nothing of an event, a line or a line end has come that is still to be used."""
-        return self._data is None and not self._name and self._lines.idle
 
     def feed(self, data: bytes) -> Iterator[SSEEvent]:
         """The events that ended in `data`, which may end anywhere. To be used up before the next call.
@@ -183,6 +184,16 @@ class SSEParser:
         Raises:
             Malformed: A line or an event passes its bound. The events before it were given.
         """
+        if self._between and len(data) <= self._short:
+            whole = WHOLE_EVENT.fullmatch(data)
+            if whole is not None:
+                self._lines.at_start = False
+                name, value = whole.groups()
+                return iter((SSEEvent("" if name is None else _text_of(name), value),))
+        self._between = False
+        return self._events(data)
+
+    def _events(self, data: bytes) -> Iterator[SSEEvent]:
         for line in self._lines.feed(data):
             if line[:5] == b"data:":
                 value = line[6:] if line[5:6] == b" " else line[5:]
@@ -195,11 +206,12 @@ class SSEParser:
                     yield self._event()
                 self._name = ""
             elif line[:6] == b"event:":
-                self._name = line[6:].strip(_BLANK).decode("utf-8", "replace")
+                self._name = _text_of(line[6:])
             else:
                 yield from self._field(line)
         if self._lines.overflow:
             raise Malformed("a line of the stream is longer than the limit")
+        self._between = self._data is None and not self._name and self._lines.idle
 
     def end(self) -> Iterator[SSEEvent]:
         """The last event, if its blank line or its last line end is missing.
@@ -250,6 +262,10 @@ class SSEParser:
             if self._data is not None:
                 yield self._event()
             yield SSEEvent("", line, stray=True)
+
+
+def _text_of(name: bytes) -> str:
+    return name.strip(_BLANK).decode("utf-8", "replace")
 
 
 @final

@@ -15,7 +15,7 @@ from resilient_ai.messages import JSON, Chunk, Reply
 from resilient_ai.models.wire import Malformed, Truncated, WireError
 from resilient_ai.models.wire.framing import SSEParser
 from resilient_ai.models.wire.jsonbody import JSONObject, decode_object
-from resilient_ai.models.wire.recurring import MOST_LEARNED, RecurringEvent, TextIn
+from resilient_ai.models.wire.recurring import MOST_LEARNED, RecurringEvent
 from resilient_ai.models.wire.reported import reported
 from resilient_ai.models.wire.whole import WholeBody
 
@@ -48,6 +48,17 @@ class EventReader(Protocol):
         ...
 
 
+class TextReader(EventReader, Protocol):
+    """What a format makes of its events that knows which of them differ in nothing but their text."""
+
+    plain: bool
+    """The last event said a text, which is one of its strings as it stands; with another one there it would say that. Nothing else matters of it."""
+
+    def recurred(self) -> None:
+        """Events that differ from the last one in their text came, and were not read."""
+        ...
+
+
 @final
 class SSEDecoder:
     """The `StreamDecoder` of a format whose stream is server-sent events.
@@ -55,7 +66,7 @@ class SSEDecoder:
     Args:
         reader: What the format makes of the events.
         decode_reply: Reads a whole body that the server sent although a stream was asked for.
-        text_in: Where an event holds its text; None reads every event in full.
+        text_reader: The same reader, where it knows which events recur; None reads every event in full.
 
     Attributes:
         complete: The terminal event was seen, or the stream ended well: nothing more is to be read.
@@ -70,16 +81,19 @@ class SSEDecoder:
         "_parser",
         "_reader",
         "_started",
-        "_text_in",
+        "_text_reader",
         "complete",
         "recurring",
     )
 
     def __init__(
-        self, reader: EventReader, decode_reply: Callable[[bytes], Reply], text_in: TextIn | None = None
+        self,
+        reader: EventReader,
+        decode_reply: Callable[[bytes], Reply],
+        text_reader: TextReader | None = None,
     ) -> None:
         self._reader = reader
-        self._text_in = text_in
+        self._text_reader = text_reader
         self.recurring: RecurringEvent | None = None
         self._learned = 0
         self._decode_reply = decode_reply
@@ -109,8 +123,9 @@ class SSEDecoder:
             if at == len(data):
                 return self.take()
             data = data[at:]
-            if recurring.met:
+            if recurring.met and self._text_reader is not None:
                 self._learned = 0
+                self._text_reader.recurred()
             self.recurring = None  # what comes now may change what the event means
         if self.complete:
             return []
@@ -134,16 +149,17 @@ class SSEDecoder:
         except WireError as error:
             error.record = value
             raise
-        if events == 1 and len(out) == before + 1 and self._learned < MOST_LEARNED:
-            self._learn(data, out[-1])
+        said = self._text_reader
+        if (
+            said is not None
+            and said.plain
+            and events == len(out) - before == 1
+            and self._learned < MOST_LEARNED
+        ):
+            self._learned += 1
+            self.recurring = RecurringEvent.learned(data, out[-1].text)
         self._out = []
         return out
-
-    def _learn(self, data: bytes, chunk: Chunk) -> None:
-        """Keeps what is around the text of `data`, if that was one event and nothing but text."""
-        if self._text_in is not None and chunk == Chunk(chunk.text) and self._parser.between:
-            self._learned += 1
-            self.recurring = RecurringEvent.learned(data, chunk.text, self._text_in)
 
     def take(self) -> list[Chunk]:
         """Chunks read before a fault. See `StreamDecoder`."""

@@ -47,7 +47,7 @@ MESSAGE_BEGINS = written({"type": "message_start", "message": {"id": "msg_1", "m
 )
 
 texts = st.text(max_size=6) | st.sampled_from(
-    ["error", "id", "content", "m", "text", "[DONE]", "data: x", 'a"b', "a\\", "\n\n"]
+    ["error", "id", "content", "m", "text", "[DONE]", "data: x", 'a"b', "a\\", "\n\n", ":", ",", "0", "null"]
 )
 odd_chat: st.SearchStrategy[dict[str, JSON]] = st.sampled_from(
     [
@@ -80,8 +80,15 @@ raw = st.sampled_from(
 )
 
 
+def in_lines(event: bytes) -> bytes:
+    """`event` with the line ends that some servers write."""
+    return event.replace(b"\n", b"\r\n")
+
+
 def plain_chats(make: st.DrawFn) -> bytes:
     event = chat({"content": make(texts)})
+    if make(st.integers(0, 9)) == 0:
+        event["id"] = make(st.sampled_from(["chatcmpl-2", "", None, 7]))
     if make(st.booleans()):
         event["obfuscation"] = make(st.text("aZ09", max_size=5))
     return written(event, escaped=make(st.booleans()))
@@ -95,9 +102,11 @@ def plain_pieces(make: st.DrawFn) -> bytes:
 def streams(make: st.DrawFn, plain: Callable[[st.DrawFn], bytes], odd: st.SearchStrategy[Any]) -> list[bytes]:
     """A stream in the pieces it comes in."""
     events: list[bytes] = []
+    ends = make(st.sampled_from([b"\n", b"\r\n"]))
     for _ in range(make(st.integers(1, 12))):
         kind = make(st.integers(0, 9))
-        events.append(plain(make) if kind < 8 else written(make(odd)) if kind == 8 else make(raw))
+        event = plain(make) if kind < 8 else written(make(odd)) if kind == 8 else make(raw)
+        events.append(in_lines(event) if ends == b"\r\n" or make(st.integers(0, 9)) == 0 else event)
     whole = b"".join(events)
     if make(st.booleans()):
         return events
@@ -126,6 +135,14 @@ def read(decoder: SSEDecoder, pieces: list[bytes]) -> tuple[list[Chunk], tuple[s
         written(chat({"role": "assistant", "content": ""})),
         *(written(chat({"content": text})) for text in ("a", "b")),
         written(chat({"content": "another answer"}, id="chatcmpl-2")),
+    ]
+)
+@example([written(chat({"content": text}, id=f"chatcmpl-{number}")) for number, text in enumerate("abcabc")])
+@example(
+    [
+        *(written(chat({"content": text}, id=None)) for text in ("a", "b", "c")),
+        written(chat({"content": "the first with an id"})),
+        written(chat({"content": "another"}, id="chatcmpl-2")),
     ]
 )
 def test_a_chat_stream_says_the_same_whether_its_events_are_recognised_or_read_in_full(
@@ -157,15 +174,20 @@ def test_a_stream_of_messages_says_the_same_whether_its_events_are_recognised_or
         ),
         (written(piece("one")), [written(piece("two"), padding=padding) for padding in (0, 1, 7)]),
         (written(piece("one"), padding=3), [written(piece("two"), padding=padding) for padding in (0, 3, 7)]),
+        (in_lines(written(piece("one"))), [in_lines(written(piece("two"), padding=3))]),
+        (in_lines(written(chat({"content": "one"}))), [in_lines(written(chat({"content": "two"})))]),
     ],
-    ids=["plain", "obfuscated", "padded later", "padded before"],
+    ids=[
+        "plain",
+        "obfuscated",
+        "padded later",
+        "padded before",
+        "padded, other line ends",
+        "other line ends",
+    ],
 )
 def test_lengths_that_providers_hide_do_not_make_an_event_another(first: bytes, others: list[bytes]) -> None:
-    def text_in(event: Any) -> str | None:
-        found = event["delta"]["text"] if "delta" in event else event["choices"][0]["delta"]["content"]
-        return found if isinstance(found, str) else None
-
-    recurring = RecurringEvent.learned(first, "one", text_in)
+    recurring = RecurringEvent.learned(first, "one")
     assert recurring is not None
     for event in others:
         out: list[str] = []
@@ -173,21 +195,56 @@ def test_lengths_that_providers_hide_do_not_make_an_event_another(first: bytes, 
         assert len(out) == 1
 
 
-@pytest.mark.parametrize(
-    "event",
-    [
-        written(chat({"content": "same"}, model="same")),
-        written(chat({"content": "same"}, same=1)),
-        written(chat({"content": "sa\nme"})),
-        written(chat({"content": "same"})).replace(b"\n", b"\r\n"),
-        b"data: " + json.dumps({"choices": [{"delta": {"content": "\\u0073ame"}}], "a": "same"}).encode().replace(b"\\\\", b"\\") + b"\n\n",
-    ],
-    ids=["twice", "a key too", "escaped", "other line ends", "the text escaped, another string not"],
-)  # fmt: skip
-def test_an_event_whose_text_is_not_plain_to_see_is_not_learned(event: bytes) -> None:
-    def text_in(event: Any) -> str | None:
-        found: str = event["choices"][0]["delta"]["content"]
-        return found
+SAID: dict[str, bytes] = {
+    "twice": written(chat({"content": "same"}, model="same")),
+    "a key too": written(chat({"content": "same"}, same=1)),
+    "escaped": written(chat({"content": "sa\nme"})),
+    "an escape elsewhere": written(chat({"content": "same"}, model="a\nb")),
+    "older line ends": written(chat({"content": "same"})).replace(b"\n", b"\r"),
+    "the text escaped, another string not": b'data: {"choices":[{"delta":{"content":"\\u0073ame"}}],"a":"same"}\n\n',
+    "what stands before it looks like it": b'data: {"choices": [{"delta": {"content":":"}}]}\n\n',
+    "what stands before it looks like it, with a space": b'data: {"choices":[{"delta":{"content": ": "}}]}\n\n',
+    "two lines of data": b'data: {"choices":\ndata: [{"delta":{"content":"same"}}]}\n\n',
+    "an identifier of the event": b'id: 1\ndata: {"choices":[{"delta":{"content":"same"}}]}\n\n',
+    "a byte order mark": b'\xef\xbb\xbfdata: {"choices":[{"delta":{"content":"same"}}]}\n\n',
+    "a name behind the data": b'data: {"choices":[{"delta":{"content":"same"}}]}\nevent: x\n\n',
+}
 
-    text = json.loads(event.partition(b"data: ")[2])["choices"][0]["delta"]["content"]
-    assert RecurringEvent.learned(event, text, text_in) is None
+
+@pytest.mark.parametrize("event", SAID.values(), ids=SAID)
+def test_an_event_whose_text_is_not_plain_to_see_is_not_learned(event: bytes) -> None:
+    read_in_full = OpenAIChat().stream_decoder().feed(event)[-1]
+    assert read_in_full.text
+    assert RecurringEvent.learned(event, read_in_full.text) is None
+
+
+def test_the_first_piece_of_a_text_is_enough_to_recognise_the_next_ones() -> None:
+    for decoder, begin, say in (
+        (OpenAIChat().stream_decoder(), written(chat({"role": "assistant", "content": ""})), _said_in_chat),
+        (Anthropic().stream_decoder(), MESSAGE_BEGINS, _said_in_messages),
+    ):
+        decoder.feed(begin)
+        decoder.feed(say("one"))
+        recurring = decoder.recurring
+        assert recurring is not None
+        assert decoder.feed(say("two")) == [Chunk("two")]
+        assert recurring.met
+        assert decoder.recurring is recurring
+
+
+def _said_in_chat(text: str) -> bytes:
+    return written(chat({"content": text}))
+
+
+def _said_in_messages(text: str) -> bytes:
+    return written(piece(text))
+
+
+def test_what_a_decoder_has_learned_is_its_own() -> None:
+    one, other = OpenAIChat().stream_decoder(), OpenAIChat().stream_decoder()
+    for text in ("a", "b"):
+        one.feed(written(chat({"content": text})))
+        other.feed(written(chat({"content": text}, id="chatcmpl-2", model="n")))
+    assert one.recurring is not None
+    assert other.recurring is not None
+    assert one.recurring.read(written(chat({"content": "c"}, id="chatcmpl-2", model="n")), []) == 0

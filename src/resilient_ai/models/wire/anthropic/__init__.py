@@ -77,7 +77,7 @@ class Anthropic:
     def stream_decoder(self) -> SSEDecoder:
         """A decoder for one streamed answer. A whole body in place of a stream is read as well."""
         reader = MessagesReader()
-        return SSEDecoder(reader, decode_reply, reader.text_in)
+        return SSEDecoder(reader, decode_reply, reader)
 
     def stream_encoder(self, *, model: str, include_usage: bool = True) -> MessagesStreamEncoder:
         """An encoder for one streamed answer, under the name `model`."""

@@ -26,7 +26,7 @@ from resilient_ai.models.wire.framing import MAX_EVENT_BYTES
 from resilient_ai.models.wire.identifiers import call_id
 from resilient_ai.models.wire.jsonbody import JSONObject
 from resilient_ai.models.wire.reported import reported, reported_event
-from resilient_ai.models.wire.shape import details, label, string
+from resilient_ai.models.wire.shape import label, string
 from resilient_ai.models.wire.sse import event_object
 
 _OWN_NAMES: Final = frozenset(
@@ -58,7 +58,7 @@ class _Block:
 
 @final
 class MessagesReader:
-    """The `EventReader` of Anthropic's messages."""
+    """The `TextReader` of Anthropic's messages."""
 
     __slots__ = (
         "_blocks",
@@ -70,11 +70,12 @@ class MessagesReader:
         "_usage",
         "complete",
         "flags",
+        "plain",
         "shows",
     )
 
     def __init__(self) -> None:
-        self.complete = self.shows = False
+        self.complete = self.shows = self.plain = False
         self.flags: list[str] = []
         self._started = False
         self._finished = False
@@ -86,6 +87,7 @@ class MessagesReader:
 
     def event(self, name: str, data: bytes, out: list[Chunk]) -> None:
         """See `EventReader`."""
+        self.plain = False
         if not data or data.isspace():
             return
         try:
@@ -110,11 +112,8 @@ class MessagesReader:
         elif kind == "message_stop":
             self._stop()
 
-    def text_in(self, event: Mapping[str, JSON]) -> str | None:
-        """Where an event holds its text; None for one that says anything else."""
-        delta = details(event, "delta")
-        text = delta.get("text")
-        return text if isinstance(text, str) and delta.get("type") == "text_delta" else None
+    def recurred(self) -> None:
+        """See `TextReader`. Nothing is kept of a piece of text."""
 
     def ended(self) -> None:
         """See `EventReader`."""
@@ -196,6 +195,7 @@ class MessagesReader:
             text = string(delta.get("text"), "delta.text")
             if text:
                 out.append(Chunk(text))
+                self.plain = True
         elif kind == "thinking_delta":
             thought = string(delta.get("thinking"), "delta.thinking")
             if thought:

@@ -40,7 +40,7 @@ _SETTLED: Final = 2
 
 @final
 class ChatReader:
-    """The `EventReader` of chat completions."""
+    """The `TextReader` of chat completions."""
 
     __slots__ = (
         "_answers",
@@ -54,11 +54,12 @@ class ChatReader:
         "_seen",
         "complete",
         "flags",
+        "plain",
         "shows",
     )
 
     def __init__(self) -> None:
-        self.complete = self.shows = False
+        self.complete = self.shows = self.plain = False
         self.flags: list[str] = []
         self._named = False
         self._seen = False  # a choice came
@@ -72,6 +73,7 @@ class ChatReader:
 
     def event(self, name: str, data: bytes, out: list[Chunk]) -> None:
         """See `EventReader`."""
+        self.plain = False
         if data[:6] == _DONE:
             self._end_of_stream()
             return
@@ -100,14 +102,9 @@ class ChatReader:
         if told is not None:
             out.append(Chunk(usage=read_usage(told, self.flags)))
 
-    def text_in(self, event: Mapping[str, JSON]) -> str | None:
-        """Where an event holds its text, once it is settled whose answer this is; None for one that is remembered for more than that."""
-        choices = event.get("choices")
-        if self._answers < _SETTLED or not isinstance(choices, list) or len(choices) != 1:
-            return None
-        delta = details(items(choices, "choices")[0], "delta")
-        text = delta.get("content")
-        return text if isinstance(text, str) and REASONING_DETAILS not in delta else None
+    def recurred(self) -> None:
+        """See `TextReader`. They had the id of the answer, as the last one had."""
+        self._answers = _SETTLED
 
     def ended(self) -> None:
         """See `EventReader`."""
@@ -149,6 +146,11 @@ class ChatReader:
             else:
                 self._check_id(chunk)
             out.append(Chunk(text, thought, None, refusal))
+            self.plain = (
+                text is content
+                and not (thought or refusal or REASONING_DETAILS in delta)
+                and chunk.get("id") == self._id
+            )
         if delta.get("tool_calls") or delta.get("function_call"):
             self._check_id(chunk)
             self._calls.read(delta, self._id, out)
