@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self, cast, final
 
 from resilient_ai.engine.endings import attach
@@ -93,7 +94,7 @@ def remember(result: object, outcome: Outcome | Callable[[Any], Outcome | None] 
         return
     key = id(result)
     try:
-        reference = weakref.ref(result, lambda _: _known.pop(key, None))
+        reference = weakref.ref(result, partial(_known.pop, key))
     except TypeError:
         return
     _known[key] = (reference, outcome)

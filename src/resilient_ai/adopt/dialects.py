@@ -29,19 +29,16 @@ _PATHS: Final[tuple[tuple[re.Pattern[str], str, str], ...]] = (
 """The path of a POST below the client's base URL, whole; the codec's module and class."""
 
 
+@lru_cache(maxsize=256)
 def codec_of(method: str, path: str) -> Codec | None:
-    """The wire format of a call, or None if it does not ask a model for an answer that another one could give.
+    """The wire format of a call, or None if it does not ask a model for an answer that another one could give. Codecs hold no state.
 
     Args:
         method: The HTTP method.
         path: The path, with or without its query.
     """
-    return _at(path) if method.upper() == "POST" else None
-
-
-@lru_cache(maxsize=256)
-def _at(path: str) -> Codec | None:
-    """The codec of a path; codecs hold no state."""
+    if method.upper() != "POST":
+        return None
     plain = path.partition("?")[0].strip("/")
     for pattern, module, name in _PATHS:
         if pattern.fullmatch(plain):

@@ -204,9 +204,11 @@ class Exchange:
         Raises:
             Exception: What the SDK's HTTP library raises while it is read.
         """
-        if self.codec is None or is_read(response):
+        if self.codec is None:
             return
         if self.sdk.mark == READ_BY_CALLER:
+            if is_read(response):
+                return
             raw = await self._taken(response)
             self._twin = (response, decoded(response, raw))
             put_back(response, raw, blocking=self.at.driver.blocking)
@@ -218,7 +220,8 @@ class Exchange:
     async def _taken(self, response: Any) -> bytes:
         """The whole body of `response` as it was sent; the response stays as if nobody had read it."""
         if self.at.driver.blocking:
-            self._bound(response)
+            if self.at.timed and self.at.scope is not None:
+                bound(response, self.at.scope)
             below = response.stream
             try:
                 return b"".join(below)
@@ -246,19 +249,10 @@ class Exchange:
         )
 
     def read(self, response: Any) -> None:
-        """Reads the body of a blocking response in the time the attempt has."""
-        self._bound(response)
+        """Reads the body of a blocking response in the time the attempt has, unless it is in memory."""
+        if self.at.timed and self.at.scope is not None and not response.is_closed:
+            bound(response, self.at.scope)
         response.read()
-
-    def _bound(self, response: Any) -> None:
-        scope = self.at.scope
-        if scope is not None and self.at.timed:
-            bound(response, scope.until, scope.clock)
-
-    def note_status(self, response: Any) -> None:
-        """Writes down the status of `response`, whose identifier the SDK's own object tells."""
-        if self.at.scope is not None:
-            self.at.scope.notes["status"] = response.status_code
 
     def note(self, response: Any) -> None:
         """Writes down what the head of `response` says of the attempt."""

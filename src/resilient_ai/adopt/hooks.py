@@ -139,7 +139,7 @@ class _Shadow:
         self._kind = _kind_of(base, blocking=blocking)
 
     def __call__(self, cast_to: Any, options: Any, *, stream: bool = False, stream_cls: Any = None) -> Any:
-        if not _follows(self._client, self._policy):  # somebody kept it beyond `unwrap`
+        if getattr(self._client, POLICY, None) is not self._policy:  # somebody kept it beyond `unwrap`
             return self.hidden(cast_to, options, stream=stream, stream_cls=stream_cls)
         sdk = Sdk(self._kind, self._client, cast_to, options, stream, stream_cls, self.hidden)
         carried = _carried(sdk, self._policy)
@@ -178,25 +178,21 @@ def _request(base: Any, policy: Policy, *, blocking: bool) -> Callable[..., Any]
     def request(
         self: Any, cast_to: Any, options: Any, *, stream: bool = False, stream_cls: Any = None
     ) -> Any:
-        if not _follows(self, policy):
+        # An instrumentation may have kept this for itself, and goes on calling it when the client follows the policy no more.
+        if getattr(self, POLICY, None) is not policy:
             return base.request(self, cast_to, options, stream=stream, stream_cls=stream_cls)
         return _driven(_carried(Sdk(kind, self, cast_to, options, stream, stream_cls), policy))
 
     async def arequest(
         self: Any, cast_to: Any, options: Any, *, stream: bool = False, stream_cls: Any = None
     ) -> Any:
-        if not _follows(self, policy):
+        if getattr(self, POLICY, None) is not policy:  # as above
             return await base.request(self, cast_to, options, stream=stream, stream_cls=stream_cls)
         return await _carried(Sdk(kind, self, cast_to, options, stream, stream_cls), policy)
 
     chosen = request if blocking else arequest
     chosen.__name__ = "request"
     return chosen
-
-
-def _follows(client: object, policy: Policy) -> bool:
-    """`client` still follows `policy`. An instrumentation may have kept a `request` of ours for itself, and goes on calling it."""
-    return getattr(type(client), POLICY, None) is policy
 
 
 def _driven(work: Coroutine[object, object, Any]) -> Any:
@@ -214,8 +210,8 @@ def _driven(work: Coroutine[object, object, Any]) -> Any:
 
 async def _carried(sdk: Sdk, policy: Policy) -> Any:
     """The result of one call under `policy`."""
-    retries = sdk.retries
-    if retries is None:
+    retries = sdk.options.get_max_retries(sdk.client.max_retries)
+    if not isinstance(retries, int) or retries < 0:  # the SDK itself would not take it
         refused = sdk.send(sdk.options)
         return refused if sdk.blocking else await refused
     client = sdk.client

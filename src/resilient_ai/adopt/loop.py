@@ -28,16 +28,6 @@ def loop_hooks(base: type[Any], *, blocking: bool) -> dict[str, Any]:
         passage = passage_of(self)
         return copied if passage is None else passage.copied(copied)
 
-    def sync_prepare(self: Any, options: Any) -> Any:
-        options = base._prepare_options(self, options)  # noqa: SLF001 - the hook being overridden
-        passage = passage_of(self)
-        return options if passage is None else passage.prepared(options)
-
-    async def async_prepare(self: Any, options: Any) -> Any:
-        options = await base._prepare_options(self, options)  # noqa: SLF001 - the hook being overridden
-        passage = passage_of(self)
-        return options if passage is None else passage.prepared(options)
-
     def sync_built(self: Any, request: Any) -> None:
         base._prepare_request(self, request)  # noqa: SLF001 - the hook being overridden
         passage = passage_of(self)
@@ -98,7 +88,6 @@ def loop_hooks(base: type[Any], *, blocking: bool) -> dict[str, Any]:
 
     candidates: dict[str, Callable[..., Any]] = {
         COPIES: sync_copied if blocking else async_copied,
-        "_prepare_options": sync_prepare if blocking else async_prepare,
         "_prepare_request": sync_built if blocking else async_built,
         "_process_response": sync_received if blocking else async_received,
         "_should_stream_response_body": streams_body,

@@ -86,6 +86,7 @@ class Passage:
         "_glance",
         "_policy",
         "_renewed",
+        "_retries",
         "_sdk",
         "reads_by_itself",
     )
@@ -108,6 +109,9 @@ class Passage:
         self._exchange = Exchange(sdk, self._at, primary, codec, verified=policy.settings.verify_answers)
         self._glance = None if watching else chain.glance
         self._bounded = sdk.blocking and self._at.timed
+        most = chain.attempts
+        self._retries = NO_BOUND if most is None else most if self._bounded else most - 1
+        """How many retries the SDK's loop is given."""
         self.reads_by_itself = codec is not None and self._bounded
 
     def is_of(self, client: object) -> bool:
@@ -124,11 +128,11 @@ class Passage:
         """
         token = CURRENT.set(weakref.ref(self))
         try:
+            step: Step | None
             try:
-                await self._at.enter()
+                step = await self._at.begin()
             except CallError as error:
                 await self._rescue().fail(error)
-            step: Step | None = self._at.begin()
             if type(step) is Pause:
                 step = await self._at.wait()
             if type(step) is Ask and step.hop.index == 0:
@@ -148,7 +152,7 @@ class Passage:
         self._at.begin_attempt()
         options = self._sdk.options
         if not self._sdk.kind.copies:
-            options = self._sdk.copied(retries=self._retries())
+            options = self._sdk.copied(retries=self._retries)
         try:
             result = await self._exchange.sent(options)
             if not self._at.over:  # a middleware answered, and nothing was sent
@@ -180,14 +184,9 @@ class Passage:
         if self._renewed:
             return True
         unasked = (
-            isinstance(error, self._sdk.kind.module.APIConnectionError) and self._at.asks <= self._retries()
+            isinstance(error, self._sdk.kind.module.APIConnectionError) and self._at.asks <= self._retries
         )
         return False if unasked else None
-
-    def _retries(self) -> int:
-        """How many retries the SDK's loop is given."""
-        most = self._chain.attempts
-        return NO_BOUND if most is None else most if self._bounded else most - 1
 
     @property
     def refused_retries(self) -> int:
@@ -228,18 +227,7 @@ class Passage:
             self._sdk.prepared = options
             self._at.body = body_of(options)
         if not self._exchange.alone:
-            options.max_retries = self._retries()
-        return options
-
-    def prepared(self, options: Any) -> Any:
-        """The options of the attempt that begins."""
-        at = self._at
-        if at.asked is None:
-            self._begun()
-        if not at.driver.blocking:
-            at.arm()
-        if self._exchange.codec is None:
-            options.max_retries = self._sdk.options.max_retries  # what the caller asked for; pages inherit it
+            options.max_retries = self._retries
         return options
 
     def built(self, request: Any) -> None:
@@ -248,6 +236,7 @@ class Passage:
         at = self._at
         if at.asked is None:
             self._begun()
+            at.arm()
         extensions, scope = request.extensions, at.scope
         given = extensions.get("timeout")
         if at.timed and given is not None and scope is not None:
@@ -259,10 +248,7 @@ class Passage:
             )
 
     def _begun(self) -> None:
-        """Begins the next attempt where the loop has waited out a pause.
-
-        Asked by both hooks before sending: either may be hidden by an instrumentation.
-        """
+        """Begins the next attempt where the loop has waited out a pause."""
         if self._exchange.alone:
             return
         self._at.resume()
@@ -347,11 +333,16 @@ class Passage:
             if getattr(self._sdk.client, "_middleware", None):
                 return await self._sdk.made(arguments)  # middleware wants the SDK's own object
             return arguments["response"]
-        if self._at.asked is None:
-            raise AssertionError("a response without an attempt")
-        if not self._at.driver.blocking:
-            self._at.disarm()
-        self._exchange.received = arguments
+        at, exchange = self._at, self._exchange
+        if at.asked is None:
+            self._begun()  # something hides the hook before sending
+        if not at.driver.blocking:
+            at.disarm()
+        exchange.received = arguments
+        if exchange.codec is None:
+            arguments[
+                "options"
+            ].max_retries = self._sdk.options.max_retries  # what the caller asked for; pages inherit it
         if not self._exchange.verified and self._sdk.left_to_caller(arguments):
             return await self._handed_on(arguments)
         if self._exchange.codec is not None and arguments["stream"]:
@@ -409,9 +400,7 @@ class Passage:
         price = self._chain.plan.hops[0].traits.price
         if named(result) is None:
             self._exchange.note(response)
-        else:
-            self._exchange.note_status(response)
-        history = self._at.unread()
+        history = self._at.unread(response.status_code)
         remember(result, lambda answer: glance.outcome(history(), answer, price))
         return result
 

@@ -113,8 +113,8 @@ class Progress:
         self._armed: float | None = None
         """For which instant the timer is set."""
 
-    async def enter(self) -> None:
-        """Announces the call and takes its place.
+    async def begin(self) -> Step:
+        """The first step, once the call has been announced and has a place.
 
         Raises:
             Overloaded: There is none.
@@ -131,9 +131,6 @@ class Progress:
             self.over = True
             raise
         self._placed = True
-
-    def begin(self) -> Step:
-        """The first step."""
         self.step = step = self.call.begin(self.driver.clock.now())
         return step
 
@@ -223,8 +220,11 @@ class Progress:
         self._leave()
         return outcome
 
-    def unread(self) -> Callable[[], Outcome]:
+    def unread(self, status: int) -> Callable[[], Outcome]:
         """The attempt under way answered, and with it the call; nobody watches, and what the answer holds was not read.
+
+        Args:
+            status: Of the response.
 
         Returns:
             What writes the history when somebody asks for it.
@@ -233,6 +233,7 @@ class Progress:
         if scope is None:
             raise AssertionError("an answer without an attempt")
         self.asked = None
+        scope.notes["status"] = status
         history = self.call.unread(scope.notes, self.driver.clock.now())
         self.over = True
         self._leave()

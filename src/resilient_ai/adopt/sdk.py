@@ -107,15 +107,16 @@ class Sdk:
         return isinstance(error, self.kind.module.APIError)
 
     @property
-    def retries(self) -> int | None:
-        """How many retries the caller or the client is set to; None if that is no number the SDK itself would take."""
-        retries = self.options.get_max_retries(self.client.max_retries)
-        return retries if isinstance(retries, int) and retries >= 0 else None
-
-    @property
     def mark(self) -> str | None:
         """What the caller wants of the response: see `RAW_HEADER`; None for the answer in it."""
-        return self._header(RAW_HEADER)
+        given = self.options.headers
+        if type(given) is dict or isinstance(
+            given, Mapping
+        ):  # asking an abstract class costs more than the rest
+            for name, value in cast("Mapping[str, str]", given).items():
+                if name.lower() == RAW_HEADER:
+                    return value
+        return None
 
     async def prepare(self) -> None:
         """Has the SDK turn what the caller wrote (omitted values, its own models, iterators) into plain data, where it does so itself."""
@@ -211,13 +212,6 @@ class Sdk:
                 client._prepare_url(options.url),  # noqa: SLF001 - the SDK's own
                 headers={} if mark is None else {RAW_HEADER: mark},
             )
-
-    def _header(self, name: str) -> str | None:
-        """A header of the call as the caller gave it."""
-        if not isinstance(self.options.headers, Mapping):
-            return None
-        given = cast("Mapping[str, Any]", self.options.headers)
-        return next((value for key, value in given.items() if key.lower() == name), None)
 
 
 @lru_cache(maxsize=16)

@@ -51,7 +51,9 @@ class RemainingTime(dict[str, Any]):
         self._until = scope.until
         self._now = scope.clock.now
         self._limits = limits = dict(given)
-        limits["connect"] = _least(limits.get("connect"), scope.connect)
+        connect = limits.get("connect")
+        if connect is None or connect > scope.connect:
+            limits["connect"] = scope.connect
         if stream:
             read = limits.get("read")
             limits["read"] = _least(read, scope.first_token)
@@ -82,12 +84,14 @@ def _least(given: float | None, most: float) -> float:
     return most if given is None or given > most else given
 
 
-def bound(response: Any, until: float, clock: Clock) -> None:
-    """Ends the reading of a blocking response at the instant `until`, however slowly its body drips.
+def bound(response: Any, scope: Scope) -> None:
+    """Ends the reading of a blocking response with the time of its attempt, however slowly its body drips.
 
     A read timeout runs anew for every byte; this looks at the clock between two reads.
     """
-    response.stream = _kind(response.request.__class__)(response.stream, response.request, until, clock)
+    response.stream = _kind(response.request.__class__)(
+        response.stream, response.request, scope.until, scope.clock
+    )
 
 
 @lru_cache(maxsize=8)

@@ -221,7 +221,7 @@ class HttpTransport:
                 await response.aread()
             else:
                 if bounded:
-                    bound(response, scope.until, scope.clock)
+                    bound(response, scope)
                 response.read()
         elif bounded and not whole:
             flows(response)

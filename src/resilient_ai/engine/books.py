@@ -115,26 +115,6 @@ class Books:
         self.attempts.append(_attempted(step, ended, now, "answered"))
         return self._outcome(now, ended.reply, step.hop)
 
-    def unread(self, step: Ask, notes: Mapping[str, object], now: float) -> Callable[[], Outcome]:
-        """The same where nobody has read the answer: a history most callers never ask for is written when one does.
-
-        It holds nothing of the call but this, and may be asked for more than once.
-        """
-        plan, hop = self._plan, step.hop
-        return partial(
-            _history,
-            plan.name,
-            plan.digest,
-            hop,
-            step.n,
-            now - step.started,
-            step.waited,
-            notes,
-            tuple(self.attempts),
-            tuple(self.skips),
-            now - self._started,
-        )
-
     def passed_over(self, skip: Skip, now: float) -> None:
         """A model was not asked."""
         self.skips.append(skip)
@@ -232,6 +212,37 @@ class Books:
             plan.digest,
             () if reply is None else reply.flags,
         )
+
+
+def unread(
+    plan: Plan, books: Books | None, step: Ask, notes: Mapping[str, object], started: float, now: float
+) -> Callable[[], Outcome]:
+    """The history of a call nobody watches, whose answer nobody has read: most callers never ask for it, and it is written when one does.
+
+    It holds nothing of the call but this, and may be asked for more than once.
+
+    Args:
+        plan: Who could be asked.
+        books: What went before the attempt that answered; None if nothing did.
+        step: That attempt.
+        notes: What was written down of it.
+        started: When the call began.
+        now: When it was answered.
+    """
+    before = ((), ()) if books is None else (tuple(books.attempts), tuple(books.skips))
+    hop = step.hop
+    return partial(
+        _history,
+        plan.name,
+        plan.digest,
+        hop,
+        step.n,
+        now - step.started,
+        step.waited,
+        notes,
+        *before,
+        now - started,
+    )
 
 
 def _history(

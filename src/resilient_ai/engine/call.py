@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Final, Literal, final
 
 from resilient_ai.core.failure import FailureKind, Verdict
 from resilient_ai.engine.beside import permit_beside
-from resilient_ai.engine.books import Books
-from resilient_ai.engine.choice import LEAST_ATTEMPT_SECONDS, Choice
+from resilient_ai.engine.books import Books, unread
+from resilient_ai.engine.choice import LEAST_ATTEMPT_SECONDS, Choice, straight
 from resilient_ai.engine.endings import Ending, exception_for
 from resilient_ai.engine.fit import with_feedback, with_prefix
 from resilient_ai.engine.lessons import blame, lost
@@ -51,12 +51,15 @@ class Call:
 
     __slots__ = (
         "_asked",
+        "_barred",
         "_booked",
-        "_books",
         "_chance",
-        "_choice",
+        "_emit",
         "_hop",
+        "_kept_books",
+        "_made_choice",
         "_n",
+        "_number",
         "_operation",
         "_paused_at",
         "_plan",
@@ -101,9 +104,12 @@ class Call:
             barred: Why the request may not leave the first model, as the reason of the `Skip`s; None if it may.
         """
         self._plan = plan
-        self._books = Books(plan, number, now, until, emit)
-        self._purse = purse = Purse(plan, request) if plan.capped else None
-        self._choice = Choice(plan, request, purse, now, until, chance, barred)
+        self._number = number
+        self._emit = emit
+        self._barred = barred
+        self._purse = Purse(plan, request) if plan.capped else None
+        self._made_choice: Choice | None = None
+        self._kept_books: Books | None = None
         self._chance = chance
         self._operation: Literal["chat", "stream"] = operation
         self.watched = emit is not None
@@ -139,7 +145,27 @@ class Call:
     @property
     def attempts(self) -> int:
         """Attempts that have ended."""
-        return len(self._books.attempts)
+        return 0 if self._kept_books is None else len(self._kept_books.attempts)
+
+    @property
+    def _books(self) -> Books:
+        """What happened; opened with the first thing that is more than a single answer."""
+        books = self._kept_books
+        if books is None:
+            books = Books(self._plan, self._number, self.started, self.until, self._emit)
+            self._kept_books = books
+        return books
+
+    @property
+    def _choice(self) -> Choice:
+        """Who may be asked; made where there is something to choose."""
+        choice = self._made_choice
+        if choice is None:
+            choice = Choice(
+                self._plan, self.request, self._purse, self.started, self.until, self._chance, self._barred
+            )
+            self._made_choice = choice
+        return choice
 
     # --- the transitions ---------------------------------------------------------------------------------------------
 
@@ -149,7 +175,13 @@ class Call:
 
     def begin(self, now: float) -> Step:
         """The first step."""
-        return self._enter(0, now, None)
+        step = None if self.watched else straight(self._plan, self.request, now, self.until)
+        if step is None:
+            return self._enter(0, now, None)
+        self._hop = step.hop
+        self._n = self._asked = 1
+        self._step = step
+        return step
 
     def resume(self, now: float) -> Step:
         """The step after a pause."""
@@ -166,7 +198,6 @@ class Call:
         step = self._step
         if step is None:
             raise AssertionError("settle without an attempt")
-        self._step = None
         hop = step.hop
         verdict = ended.verdict
         if self._purse is not None:
@@ -179,6 +210,7 @@ class Call:
             return _ANSWERED
         if verdict is None:
             raise AssertionError("a failure without a verdict")
+        self._step = None
         self._blame(step, verdict, now)
         if self.committed:
             return self._after_interrupt(step, ended, verdict, now)
@@ -190,7 +222,7 @@ class Call:
         if step is None or self.watched or self._purse is not None or step.hop.state.pace.counts:
             self.settle(ended, now)
             return self.finish(now, wall, None, ended.reply)
-        self._answered(step, now)
+        self._praise(step, now)
         return self._books.answered(step, ended, now)
 
     def unread(self, notes: Mapping[str, object], now: float) -> Callable[[], Outcome]:
@@ -198,8 +230,8 @@ class Call:
         step = self._step
         if step is None:
             raise AssertionError("an answer without an attempt")
-        self._answered(step, now)
-        return self._books.unread(step, notes, now)
+        self._praise(step, now)
+        return unread(self._plan, self._kept_books, step, notes, self.started, now)
 
     def commit(self, now: float) -> None:
         """The first content of a stream is about to be handed over: from here on nothing is silently replayed."""
@@ -414,16 +446,9 @@ class Call:
 
     # --- what is learned -------------------------------------------------------------------------------------------
 
-    def _answered(self, step: Ask, now: float) -> None:
-        """The call is over."""
-        self._step = None
-        self._praise(step, now)
-        if self._retries is not None:
-            self._retries.forget()  # their errors may hold whoever holds the call
-        self.around = None
-
     def _praise(self, step: Ask, now: float, to_content: float | None = None, away: float = 0.0) -> None:
-        """Gives a permit back, and what an answer says of the model to every other call of it."""
+        """The call was answered: gives the permit back, and what that says of the model to every other call of it."""
+        self._step = None
         state = step.hop.state
         seconds = now - step.started
         breaker = state.breaker
@@ -432,8 +457,12 @@ class Call:
         )
         if breaker.changes:
             self._books.breaker_moved(step.hop, now)
-        state.budget.refund(None if self._retries is None else self._retries.drawn)
         state.latency.record(seconds - away, now)
+        retries = self._retries
+        state.budget.refund(None if retries is None else retries.drawn)
+        if retries is not None:
+            retries.forget()  # their errors may hold whoever holds the call
+        self.around = None
 
     def _blame(self, step: Ask, verdict: Verdict, now: float) -> None:
         """Gives a permit back, and what a failure says of the model to every other call of it."""

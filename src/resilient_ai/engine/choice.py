@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, final
 
 from resilient_ai.engine.fit import estimated_tokens, misfit
+from resilient_ai.engine.steps import Ask
 from resilient_ai.messages import Skip
 
 if TYPE_CHECKING:
@@ -24,6 +25,31 @@ STAND_IN_SECONDS: Final = 0.05
 """What a fixed answer is given where the deadline has passed, in an event loop that stood still perhaps: a late one is better than none."""
 LEARNED_RESERVE_SHARE: Final = 0.5
 """A reserve nobody configured never takes more than this share of the deadline from the models before it."""
+
+
+def straight(plan: Plan, request: Request, now: float, until: float) -> Ask | None:
+    """The attempt with which a call begins where there is nothing to choose, as for most; None where there may be.
+
+    One model, and nothing that holds it back. What a `Choice` would come to, without one.
+    """
+    if not plan.single:
+        return None
+    hop = plan.hops[0]
+    state = hop.state
+    breaker, pace = state.breaker, state.pace
+    if (
+        breaker.state != "closed"
+        or breaker.changes
+        or pace.counts
+        or pace.held_until > now
+        or state.throttle is not None
+        or until - now < LEAST_ATTEMPT_SECONDS
+    ):
+        return None
+    permit = breaker.admit(now)
+    return (
+        None if permit is None else Ask(hop, request, 1, min(now + hop.timeouts.attempt, until), permit, now)
+    )
 
 
 @final

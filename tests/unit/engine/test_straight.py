@@ -1,0 +1,73 @@
+"""A call that begins with nothing to choose begins as it would have had everything been weighed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Final, TypeAlias
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from resilient_ai import Breaker, Limits, Outcome, ResilientModel, outcome_of
+from resilient_ai.core.clock import seeded
+from resilient_ai.testing import Captured, ManualClock, ScriptedModel, error, ok
+from resilient_ai.testing.scripted import Step
+
+Call: TypeAlias = tuple[float, float]
+"""Its deadline, and how long nobody calls after it; in seconds."""
+STEPS: Final[tuple[Callable[[], Step], ...]] = (
+    ok,
+    ok,
+    partial(ok, after=1.0),
+    partial(ok, after=9.0),
+    partial(error, 503),
+    partial(error, 400),
+    partial(error, 401),
+    partial(error, 429),
+    partial(error, 429, retry_after=20.0),
+)
+CALLS: Final = st.lists(
+    st.tuples(st.sampled_from((0.001, 2.0, 10.0)), st.sampled_from((0.0, 0.0, 6.0, 45.0, 200.0))),
+    min_size=1,
+    max_size=12,
+)
+LIMITS: Final = st.sampled_from(
+    (Limits(), Limits(), Limits(requests_per_minute=20), Limits(tokens_per_minute=500))
+)
+
+
+@given(
+    steps=st.lists(st.sampled_from(STEPS), min_size=1, max_size=12),
+    calls=CALLS,
+    limits=LIMITS,
+    consecutive=st.sampled_from((1, 3, None)),
+)
+def test_calls_of_one_model_have_the_same_history_whether_they_begin_straight_or_by_choice(
+    steps: list[Callable[[], Step]], calls: list[Call], limits: Limits, consecutive: int | None
+) -> None:
+    def histories(observers: list[Captured]) -> list[tuple[str, float, Outcome | None]]:
+        clock = ManualClock()
+        model = ScriptedModel([step() for step in steps], name="only", repeat=True)
+        chain = ResilientModel(
+            model,
+            name="c",
+            breaker=Breaker(consecutive=consecutive, min_calls=4, open_for=15.0),
+            limits=limits,
+            observers=observers,
+            clock=clock,
+            chance=seeded(7),
+        )
+        told: list[tuple[str, float, Outcome | None]] = []
+        for deadline, pause in calls:
+            result: object
+            try:
+                result = chain.generate("question", deadline=deadline)
+            except Exception as failure:  # noqa: BLE001 - whatever it is, it has to be the same
+                result = failure
+            told.append((type(result).__name__, clock.now(), outcome_of(result)))
+            clock.advance(pause)
+        return told
+
+    # A call somebody watches is never begun straight.
+    assert histories([]) == histories([Captured()])
