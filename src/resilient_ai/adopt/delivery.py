@@ -59,7 +59,7 @@ class Delivery:
         while (piece := drive(self.next())) is not None:
             if piece:
                 yield piece
-            if steady is None or not steady.begins():
+            if steady is None:
                 continue
             ahead = steady.source.pieces
             while steady.asked():
@@ -77,7 +77,7 @@ class Delivery:
         while (piece := await self.next()) is not None:
             if piece:
                 yield piece
-            if steady is None or not steady.begins():
+            if steady is None:
                 continue
             ahead = steady.source.pieces
             while steady.asked():
@@ -116,7 +116,7 @@ class Delivery:
                 data = self._written(await session.next())
             else:
                 more = await session.read()
-                if source.complete:
+                if source.decoder.complete:
                     # The SDK stops reading at the terminal event: what is left to be counted is counted before it sees that.
                     while more:
                         more = await session.read()
@@ -146,26 +146,32 @@ class Delivery:
     def __del__(self) -> None:
         if not self._session.ended:
             self._session.abandon()
-        if self._source is not None:
-            self._source.abandon()
+        source = self._source
+        if source is not None and source.pieces is not None:
+            source.abandon()
 
 
-async def judged(session: Session, at: Progress, source: ProviderStream | None) -> None:
+async def judged(session: Session, at: Progress, source: ProviderStream | None) -> ProviderStream | None:
     """What there is to do once a stream has come to its first content, and before anybody gets it.
 
     A provider's stream that is in memory already (a hook of the HTTP client or a middleware has read it) is read to its end: the SDK takes
     it from memory too, and nothing could be said while it does. One that somebody else answers for is closed.
 
+    Returns:
+        The provider's stream, where its bytes are what the SDK gets.
+
     Raises:
         Exception: As `Session.read`.
     """
     if source is None:
-        return
+        return None
     if not at.on_primary or source.whole:
         await source.release()
-    elif source.in_memory:
+        return None
+    if source.in_memory:
         while await session.read():
             source.taken()
+    return source
 
 
 def handed_over(
@@ -182,16 +188,16 @@ def handed_over(
         session: The stream.
         at: How far the call has come.
         codec: The format the SDK reads.
-        source: The provider's own stream, where it gave one.
+        source: The provider's own stream, where its bytes are what the SDK gets.
         asked: The body of the request.
         final: Turns what breaks the stream into what the caller meets.
 
     Returns:
         The bytes, the headers of an answer somebody else gives, and the provider's own response where it is the one that answers.
     """
-    hop = at.call.hop
-    if at.on_primary and source is not None and not source.whole:
+    if source is not None:
         return Delivery(session, source, None, final), {}, source.given_away()
+    hop = at.call.hop
     if hop is None:
         return Delivery(session, None, None, final), {}, None
     encoder = codec.stream_encoder(model=hop.name, include_usage=wants_usage(codec, asked))

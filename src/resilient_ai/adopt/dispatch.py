@@ -167,14 +167,14 @@ class Dispatch:
         session = Session(at.call, at.driver, policy.places, policy.judge, self._chain.check, "raise")
         try:
             await session.start()
-            await judged(session, at, self._source)
+            source = await judged(session, at, self._source)
         except Exception:
             if self._source is not None:
                 await self._source.release()
             raise
         note(lambda: None if session.reply is None else session.reply.outcome, session.close)
         try:
-            delivery, headers, own = handed_over(session, at, codec, self._source, self._body, self._cut)
+            delivery, headers, own = handed_over(session, at, codec, source, self._body, self._cut)
             return self._transport.streamed(delivery, headers, own)
         except BaseException:
             await session.close()

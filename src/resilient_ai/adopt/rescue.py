@@ -21,6 +21,7 @@ from resilient_ai.runtime.session import Session
 if TYPE_CHECKING:
     from resilient_ai.adopt.exchange import Exchange
     from resilient_ai.adopt.policy import Chain, Policy
+    from resilient_ai.adopt.source import ProviderStream
     from resilient_ai.messages import Reply
 
 
@@ -101,13 +102,13 @@ class Rescue:
         at.over = True
         try:
             await session.start(at.taken())
-            await judged(session, at, self._exchange.source)
+            own = await judged(session, at, self._exchange.source)
         except Exception as error:  # noqa: BLE001 - raised again in the SDK's own class
             await self._release()
             await self.fail(error)
         try:
             arguments = await self._arguments()
-            arguments["response"] = self._delivered(session)
+            arguments["response"] = self._delivered(session, own)
             result = await self._exchange.sdk.made(arguments)
         except BaseException:
             await session.close()
@@ -146,13 +147,13 @@ class Rescue:
             seconds=at.driver.clock.now() - at.call.started,
         )
 
-    def _delivered(self, session: Session) -> Any:
-        """The response whose body is what `session` brings."""
+    def _delivered(self, session: Session, source: ProviderStream | None) -> Any:
+        """The response whose body is what `session` brings, the bytes of `source` where that is the provider's stream."""
         exchange = self._exchange
         if exchange.codec is None:
             raise AssertionError("a stream of no format")
         delivery, headers, own = handed_over(
-            session, self._at, exchange.codec, exchange.source, self._at.body, self._final
+            session, self._at, exchange.codec, source, self._at.body, self._final
         )
         body = delivery.body(exchange.request, blocking=self._at.driver.blocking)
         if own is None:

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from resilient_ai.adopt.primary import Primary
     from resilient_ai.core.model import Scope
     from resilient_ai.models.wire import Codec
-    from resilient_ai.models.wire.recurring import RecurringEvent
 
 MAX_HELD_BYTES: Final = 4 * 1024 * 1024
 """The most that is kept from the SDK until the first content. What is longer (a picture, an echo of the request) is for it to read."""
@@ -60,7 +59,6 @@ class ProviderStream:
         "_ahead",
         "_begun",
         "_below",
-        "_decoder",
         "_fault",
         "_headers",
         "_held",
@@ -72,6 +70,7 @@ class ProviderStream:
         "_reads_on",
         "_response",
         "_scope",
+        "decoder",
         "in_memory",
         "pieces",
         "tape",
@@ -92,8 +91,9 @@ class ProviderStream:
         """The body was read before it came here."""
         self.tape: deque[bytes] = deque()
         self._begun = False
-        self._decoder = codec.stream_decoder()
-        self._decoder.pass_on()
+        self.decoder = codec.stream_decoder()
+        """What the bytes say."""
+        self.decoder.pass_on()
         self._kind = codec.stream_content_type
         self._primary = primary
         self._scope = scope
@@ -121,7 +121,7 @@ class ProviderStream:
         """
         if self._fault is not None:
             self._raise_fault()
-        decoder = self._decoder
+        decoder = self.decoder
         if decoder.complete:
             return None
         data: bytes | None
@@ -140,16 +140,21 @@ class ProviderStream:
                 self._begin(data)
             self._held += len(data)
             self.tape.append(data)
-            return decoder.feed(data) or (_NOTHING if self._held <= MAX_HELD_BYTES else _SHOWN)
+            chunks = decoder.feed(data)
+            if chunks:
+                return chunks
+            if self.decoder.complete and self._now() <= until:  # what came late is for the session to judge
+                return None
+            return _NOTHING if self._held <= MAX_HELD_BYTES else _SHOWN
         except WireError as error:
-            chunks = decoder.take()
-            if not chunks:
+            before = decoder.take()
+            if not before:
                 raise typed(error, self._primary, self._headers) from None
             self._fault = typed(error, self._primary, self._headers)
             if data is not None:
                 # The SDK would raise by itself on what came behind the content, without the history and before the fault is told.
                 self.tape[-1] = _before(data, error.record, ENDS[self._kind])
-            return chunks
+            return before
 
     def _raise_fault(self) -> None:
         """Raises what was wrong with the last bytes, now that what stood before it was handed on, or what reading ahead has raised."""
@@ -160,11 +165,6 @@ class ProviderStream:
         finally:
             del fault  # it holds this frame
 
-    @property
-    def recurring(self) -> RecurringEvent | None:
-        """See `StreamDecoder`."""
-        return self._decoder.recurring
-
     def put_back(self, came: bytes | BaseException) -> None:
         """What was taken of `pieces` ahead of `receive`, or raised there, is its to judge."""
         if isinstance(came, BaseException):
@@ -172,14 +172,9 @@ class ProviderStream:
         else:
             self._ahead = came
 
-    @property
-    def complete(self) -> bool:
-        """The terminal event was read."""
-        return self._decoder.complete
-
     def completed(self, reply: Reply) -> Reply:
         """See `ChunkSource`."""
-        flags = self._decoder.flags
+        flags = self.decoder.flags
         return replace(reply, flags=(*reply.flags, *flags)) if flags else reply
 
     def taken(self) -> bytes:
@@ -224,7 +219,7 @@ class ProviderStream:
 
     async def aclose(self) -> None:
         """Closes the response; one that is complete is left to whoever it is given to, who may read on."""
-        if not self._decoder.complete:
+        if not self.decoder.complete:
             await self.release()
 
     async def release(self) -> None:

@@ -13,7 +13,6 @@ from resilient_ai.runtime.session import MAX_ANSWER_CHARACTERS
 if TYPE_CHECKING:
     from resilient_ai.adopt.source import ProviderStream
     from resilient_ai.core.assembly import ReplyBuilder
-    from resilient_ai.models.wire.recurring import RecurringEvent
     from resilient_ai.runtime.driver import Bounds
     from resilient_ai.runtime.pace import Pace
     from resilient_ai.runtime.session import Session
@@ -31,7 +30,7 @@ class Steady:
         answer: What has come.
     """
 
-    __slots__ = ("_answer", "_now", "_pace", "_recurring", "_session", "bounded", "source", "until")
+    __slots__ = ("_answer", "_decoder", "_now", "_pace", "_session", "bounded", "source", "until")
 
     def __init__(
         self, session: Session, source: ProviderStream, pace: Pace, bounds: Bounds, answer: ReplyBuilder
@@ -41,19 +40,14 @@ class Steady:
         self._pace = pace
         self._answer = answer
         self._now = session.driver.clock.now
+        self._decoder = source.decoder
         self.bounded = bounds.bounded
-        self._recurring: RecurringEvent | None = None
         self.until = 0.0
         """The instant by which the next piece must have come."""
 
-    def begins(self) -> bool:
-        """Whether the last piece was one that may recur."""
-        self._recurring = self.source.recurring
-        return self._recurring is not None
-
     def asked(self) -> bool:
-        """The caller asks for more; whether there is time for it."""
-        if self._session.ended:
+        """The caller asks for more; whether the last piece was one that may recur, and there is time for the next."""
+        if self._decoder.recurring is None or self._session.ended:
             return False
         now = self._now()
         self.until = until = self._pace.asked(now)
@@ -74,7 +68,7 @@ class Steady:
 
     def took(self, piece: bytes | None) -> bool:
         """Whether `piece` is another of that kind: then it is the caller's, and counted. What is none is put back."""
-        recurring = self._recurring
+        recurring = self._decoder.recurring
         if piece is None or recurring is None:
             return False
         answer = self._answer

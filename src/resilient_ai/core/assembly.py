@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import final
 
 from resilient_ai.messages import (
@@ -89,8 +89,18 @@ class ReplyBuilder:
     def introduced(self, chunk: Chunk) -> Chunk:
         """`chunk`, the first with content, and what the events before it told: who answers, under which identifier, and tokens so far."""
         told = None if self._usage == UNKNOWN_USAGE else self._usage
-        return replace(
-            chunk, model=chunk.model or self._model, id=chunk.id or self._id, usage=chunk.usage or told
+        return Chunk(
+            chunk.text,
+            chunk.reasoning,
+            chunk.tool_call,
+            chunk.refusal,
+            chunk.finish_reason,
+            chunk.usage or told,
+            chunk.restarted,
+            chunk.model or self._model,
+            chunk.id or self._id,
+            chunk.opaque,
+            chunk.items,
         )
 
     @property

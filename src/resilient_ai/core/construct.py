@@ -28,12 +28,14 @@ def made_quickly(cls: type[T]) -> type[T]:
     parameters: list[str] = []
     lines = ["_self = _new(_blank)"]
     for field in fields:
-        name = field.name
-        if field.default is not dataclasses.MISSING:
-            scope[f"_default_{name}"] = field.default
+        name, default, make = field.name, field.default, field.default_factory
+        if make is not dataclasses.MISSING and (made := make()) is make():
+            default = made  # the same for all: it cannot be changed, and has no hash, for want of which dataclasses refuse it
+        if default is not dataclasses.MISSING:
+            scope[f"_default_{name}"] = default
             parameters.append(f"{name}=_default_{name}")
-        elif field.default_factory is not dataclasses.MISSING:
-            scope[f"_make_{name}"] = field.default_factory
+        elif make is not dataclasses.MISSING:
+            scope[f"_make_{name}"] = make
             parameters.append(f"{name}=_NOTHING")
             lines.append(f"if {name} is _NOTHING: {name} = _make_{name}()")
         else:

@@ -32,11 +32,9 @@ class Pace:
     """
 
     __slots__ = (
-        "_away_at_content",
-        "_first_until",
+        "_due",
         "_handed",
         "_idle",
-        "_last",
         "_most",
         "_most_at_work",
         "_started",
@@ -49,15 +47,14 @@ class Pace:
 
     def __init__(self, step: Ask, scope: Scope) -> None:
         self._started = step.started
-        self._first_until = step.started + scope.first_token
+        self._due = step.started + scope.first_token
+        """By when content must come, were the caller never away."""
         self._idle = scope.idle
         self._most = step.until
         self._most_at_work = _NEVER
         """The end of the attempt's own time, the caller's aside."""
         self._handed: float | None = None
         """Since when the caller has what came; None while it waits."""
-        self._last = 0.0
-        self._away_at_content = 0.0
         self.until = self.whole = step.until
         self.first_content: float | None = None
         self.chunks = 0
@@ -81,13 +78,8 @@ class Pace:
         if handed is not None:
             self.away += now - handed
             self._handed = None
-        if self.first_content is None:
-            until = self._first_until
-        else:
-            # Events without content, which an SDK fetches one after the other, set nothing back.
-            until = self._last + self.away - self._away_at_content + self._idle
         self.whole = whole = min(self._most_at_work + self.away, self._most)
-        self.until = until = min(until, whole)
+        self.until = until = min(self._due + self.away, whole)
         return until
 
     @property
@@ -98,17 +90,16 @@ class Pace:
         return "first_token" if self.first_content is None else "idle"
 
     def content(self, now: float) -> None:
-        """A chunk with content came."""
+        """A chunk with content came. Events without, which an SDK fetches one after the other, set nothing back."""
         if self.first_content is None:
             self.first_content = now - self._started
-        self._last = now
-        self._away_at_content = self.away
+        self._due = now - self.away + self._idle
         self.chunks += 1
 
     def passed(self, now: float, chunks: int) -> None:
         """So many chunks with content came, not the first, and are the caller's."""
-        self._last = self._handed = now
-        self._away_at_content = self.away
+        self._due = now - self.away + self._idle
+        self._handed = now
         self.chunks += chunks
 
     def handed(self, now: float) -> None:

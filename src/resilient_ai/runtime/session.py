@@ -251,14 +251,12 @@ class Session:
                 self._step = self._call.resume(clock.now())
         elif type(step) is Ask:
             await self._open(step)
-        elif type(step) is Done:
-            if step.error is not None:
-                self._step = None
-                try:
-                    raise step.error
-                finally:
-                    del step  # the error holds this frame, which must not hold the error
-            self._complete()
+        elif type(step) is Done and step.error is not None:
+            self._step = None
+            try:
+                raise step.error
+            finally:
+                del step  # the error holds this frame, which must not hold the error
 
     async def _open(self, step: Ask) -> None:
         scope = scope_of(step, self.driver)
@@ -330,7 +328,7 @@ class Session:
             return
         now = self.driver.clock.now()
         self._call.commit(now)
-        self._step = self._call.settle(
+        self._call.settle(
             Ended(
                 reply=reply,
                 first_content=pace.first_content,
@@ -341,6 +339,7 @@ class Session:
             ),
             now,
         )
+        self._complete()
 
     def _settle(self, ended: Ended) -> None:
         scope = self._scope

@@ -6,7 +6,9 @@ import copy
 import dataclasses
 import inspect
 import pickle
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import pytest
 
@@ -33,6 +35,25 @@ def test_fields_defaults_and_factories_are_the_dataclasss() -> None:
     assert first.items is not second.items
     assert Record(new=2, blank="x").new == 2
     assert repr(first) == "Record(new=1, blank='b', cls=1.0, items={})"
+
+
+def test_a_default_that_is_one_object_for_all_is_not_asked_for_again() -> None:
+    asked: list[object] = []
+    shared: MappingProxyType[str, int] = MappingProxyType({})
+
+    def make() -> Mapping[str, int]:
+        asked.append(None)
+        return shared
+
+    @made_quickly
+    @dataclass(frozen=True, slots=True)
+    class Shared:
+        items: Mapping[str, int] = field(default_factory=make)
+
+    before = len(asked)
+    assert Shared().items is Shared().items is shared
+    assert len(asked) == before
+    assert inspect.signature(Chunk).parameters["opaque"].default == {}
 
 
 def test_it_cannot_be_changed() -> None:

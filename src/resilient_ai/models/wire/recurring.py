@@ -82,23 +82,27 @@ class RecurringEvent:
         """Appends the texts of the events `data` begins with to `texts`, as long as they are such events; how many bytes those are."""
         at, size = 0, len(data)
         before, after, padding, rest = self._before, self._after, self._padding, self._rest
-        while at < size:
-            if not data.startswith(before, at):
+        while at < size and data.startswith(before, at):
+            begin = at + len(before)
+            end = data.find(b'"', begin)
+            try:
+                text = data[begin:end].decode()
+                if not text.isprintable() or "\\" in text:  # perhaps no plain string, perhaps not to its end
+                    inside = _INSIDE.match(data, begin)
+                    if inside is None:
+                        break
+                    end = inside.end()
+                    text = _unescaped(inside[0])
+            except ValueError:
                 break
-            inside = _INSIDE.match(data, at + len(before))
-            if inside is None or not data.startswith(after, inside.end()):
+            if not text or not data.startswith(after, end):
                 break
-            end = inside.end() + len(after)
+            end += len(after)
             if padding is not None:
                 padded = padding.match(data, end)
                 if padded is None or not data.startswith(rest, padded.end()):
                     break
                 end = padded.end() + len(rest)
-            raw = inside[0]
-            try:
-                text = raw.decode() if b"\\" not in raw else _unescaped(raw)
-            except ValueError:
-                break
             texts.append(text)
             at = end
         if at:
