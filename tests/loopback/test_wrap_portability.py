@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 import anthropic
+import httpx2
 import openai
 import pytest
 
@@ -147,3 +148,34 @@ def test_a_document_keeps_the_call_with_its_provider_and_its_place_is_named(
     assert outcome is not None
     assert outcome.skipped[0].reason == f"unportable:{place}"
     assert server.seen == []
+
+
+@pytest.mark.parametrize("turns", ["plain", "of parts"])
+@pytest.mark.parametrize("wire", ["openai-chat", "openai-responses", "anthropic"])
+def test_another_model_is_asked_what_was_sent_whatever_the_caller_does_to_his_list_meanwhile(
+    server: AnsweringServer, wire: str, turns: str
+) -> None:
+    name = "input" if wire == "openai-responses" else "messages"
+    content: Any = "first"
+    if turns == "of parts":
+        content = [{"type": "input_text" if wire == "openai-responses" else "text", "text": "first"}]
+    asked: list[dict[str, Any]] = [{"role": "user", "content": content}]
+
+    def fails(_: httpx2.Request) -> httpx2.Response:
+        asked[0]["content"] = "second"
+        asked.append({"role": "user", "content": "third"})
+        return httpx2.Response(503)
+
+    behind = GeminiModel("other", server.url(), "k")
+    transport = httpx2.Client(transport=httpx2.MockTransport(fails))
+    server.seen.clear()
+    if wire == "anthropic":
+        client: Any = wrap(anthropic.Anthropic(api_key="k", http_client=transport), fallback=behind, **POLICY)
+        client.messages.create(**{**BODIES[wire], name: asked})
+    else:
+        client = wrap(openai.OpenAI(api_key="k", http_client=transport), fallback=behind, **POLICY)
+        api = client.responses if wire == "openai-responses" else client.chat.completions
+        api.create(**{**BODIES[wire], name: asked})
+    ((_, body),) = server.seen
+    assert "first" in str(body)
+    assert not any(word in str(body) for word in ("second", "third"))

@@ -121,12 +121,14 @@ class Dispatch:
         self._body = body
         self._stream = stream
         self._chain = policy.chain(primary, attempts=attempts, alone=codec is None)
+        watching = policy.watching()
         self._at = Progress(
             policy,
             self._chain,
             codec,
-            body,
-            policy.watching(),
+            lambda: body,
+            watching,
+            read=codec is not None and (bool(watching) or self._chain.must_read(codec, body)),
             stream=stream and codec is not None,
             blocking=transport.blocking,
         )

@@ -237,10 +237,10 @@ async def _carried(sdk: Sdk, policy: Policy) -> Any:
         alone=codec is None,
     )
     watching = policy.watching()
-    if codec is not None and (watching or chain.reads):
+    read = codec is not None and (bool(watching) or chain.must_read(codec, body, sdk.kind.unset))
+    if read:
         await sdk.prepare()
-        body = body_of(sdk.options)
-    return await Passage(policy, chain, primary, codec, body, sdk, watching).carry()
+    return await Passage(policy, chain, primary, codec, sdk, watching, read=read).carry()
 
 
 def primary_of(client: Any, name: str, wire: str | None) -> Primary:

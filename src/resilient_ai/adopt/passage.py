@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import sys
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, cast, final
 
 from resilient_ai.adopt.answers import is_read
@@ -24,7 +24,6 @@ from resilient_ai.adopt.glance import named
 from resilient_ai.adopt.primary import CURRENT
 from resilient_ai.adopt.progress import Progress
 from resilient_ai.adopt.rescue import Rescue
-from resilient_ai.adopt.sdk import body_of
 from resilient_ai.adopt.timing import RemainingTime, phases
 from resilient_ai.core.deadline import AttemptTimeout
 from resilient_ai.core.model import Refused
@@ -42,7 +41,6 @@ if TYPE_CHECKING:
     from resilient_ai.core.events import Observer
     from resilient_ai.core.model import ChunkSource, Scope
     from resilient_ai.engine.steps import Step
-    from resilient_ai.messages import JSON
     from resilient_ai.models.wire import Codec
 
 GLANCED: Final = Reply("")
@@ -69,9 +67,9 @@ class Passage:
         chain: The chain that begins with the model the call names.
         primary: That model.
         codec: The wire format, or None for a call that passes through.
-        body: The request's body.
         sdk: The SDK's side.
         watching: Who is shown the call.
+        read: What is asked has to be read before anybody is asked.
 
     Attributes:
         reads_by_itself: The body of the answer is read here and not by the SDK's send, so that its time can be bounded.
@@ -97,15 +95,18 @@ class Passage:
         chain: Chain,
         primary: Primary,
         codec: Codec | None,
-        body: Mapping[str, JSON],
         sdk: Sdk,
         watching: tuple[Observer, ...],
+        *,
+        read: bool,
     ) -> None:
         self._policy = policy
         self._chain = chain
         self._sdk = sdk
         self._renewed = False  # the SDK has thrown away the key its provider refused, and fetches another
-        self._at = Progress(policy, chain, codec, body, watching, stream=sdk.stream, blocking=sdk.blocking)
+        self._at = Progress(
+            policy, chain, codec, sdk.body, watching, read=read, stream=sdk.stream, blocking=sdk.blocking
+        )
         self._exchange = Exchange(sdk, self._at, primary, codec, verified=policy.settings.verify_answers)
         self._glance = None if watching else chain.glance
         self._bounded = sdk.blocking and self._at.timed
@@ -225,7 +226,6 @@ class Passage:
         """The SDK's own copy of the options of a run of its loop, the body in it turned into plain data."""
         if self._sdk.prepared is None:
             self._sdk.prepared = options
-            self._at.body = body_of(options)
         if not self._exchange.alone:
             options.max_retries = self._retries
         return options

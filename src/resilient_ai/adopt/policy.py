@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, cast, final
 
@@ -14,6 +14,7 @@ from resilient_ai.core.fork import ChildLock
 from resilient_ai.engine.plan import REASKS, Hop, Plan, check, check_prices, digest
 from resilient_ai.errors import ConfigError
 from resilient_ai.judging import judged
+from resilient_ai.models.wire.portability import surely_portable
 from resilient_ai.policies.arguments import check_arguments
 from resilient_ai.policies.breaker import Breaker
 from resilient_ai.policies.budget import RetryBudget
@@ -36,7 +37,8 @@ if TYPE_CHECKING:
     from resilient_ai.core.model import Model, Traits
     from resilient_ai.health import ChainHealth
     from resilient_ai.judging import ClassifyHook
-    from resilient_ai.messages import DataClassName, Reply
+    from resilient_ai.messages import JSON, DataClassName, Reply
+    from resilient_ai.models.wire import Codec
     from resilient_ai.output import Expectation, OutputCheck
 
 NO_DEADLINE_SECONDS: Final = 86_400.0
@@ -90,11 +92,15 @@ class Chain:
 
     plan: Plan
     check: Callable[[Reply], Reply] | None
+    pseudonymises: bool
+    """What is asked may be shown to others with placeholders."""
     timed: bool = field(init=False)
     """The engine's own clocks bound its attempts, whoever calls, and not the client's alone."""
     reads: bool = field(init=False)
-    """Requests are read even if nobody watches. With nobody behind the client only a rate or a cap of cost needs that, and it costs as
-    much as all the bookkeeping."""
+    """Every request is read, even if nobody watches: for a rate of tokens or a cap of cost, or because its size or its data class decides who
+    may be asked. It costs as much as all the bookkeeping."""
+    shared: bool = field(init=False)
+    """Somebody stands behind the client's own model."""
     attempts: int | None = field(init=False)
     """Attempts at its first model, or None where a strategy of the user's own ends them."""
     glance: Glance | None = field(init=False)
@@ -108,8 +114,19 @@ class Chain:
         glance = None if wire is None or counts or self.check is not None else glance_of(wire)
         object.__setattr__(self, "glance", glance)
         object.__setattr__(self, "timed", plan.hops[0].timeouts.attempt < NO_DEADLINE_SECONDS)
-        reads = len(plan.hops) > 1 or counts
-        object.__setattr__(self, "reads", reads)
+        shared = len(plan.hops) > 1
+        object.__setattr__(self, "shared", shared)
+        object.__setattr__(self, "reads", counts or (shared and (self.pseudonymises or not plan.straight)))
+
+    def must_read(self, codec: Codec, body: Mapping[str, JSON], unset: Collection[type] = ()) -> bool:
+        """A request has to be read before anybody is asked, although nobody watches. Otherwise it is when somebody else is to be asked.
+
+        Args:
+            codec: Its format.
+            body: Its body, perhaps as the caller wrote it.
+            unset: Classes of what stands there for a value that was not given.
+        """
+        return self.reads or (self.shared and not surely_portable(codec.format, body, unset))
 
 
 @final
@@ -309,7 +326,8 @@ class Policy:
                 else replace(bare, deadline=max(NO_DEADLINE_SECONDS, deadline))
             )
         expectation = self._expectation(plan)
-        return Chain(plan, None if expectation is None or primary.traits.wire is None else expectation.check)
+        checked = None if expectation is None or primary.traits.wire is None else expectation.check
+        return Chain(plan, checked, bool(given.privacy.pseudonymise))
 
     def _check_cap(self, plan: Plan, *, named: bool) -> None:
         """Refuses a cap that could not be kept: over a model whose price is unknown, or in another currency.

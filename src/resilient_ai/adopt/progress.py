@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from resilient_ai.core.model import Scope
     from resilient_ai.engine.plan import Plan
     from resilient_ai.engine.steps import Step
-    from resilient_ai.messages import JSON, Outcome, Reply
+    from resilient_ai.messages import JSON, DataClassName, Outcome, Reply
     from resilient_ai.models.wire import Codec
     from resilient_ai.policies.exposure import Privacy
     from resilient_ai.runtime.driver import Driver
@@ -41,8 +41,9 @@ class Progress:
         policy: The client's.
         chain: The chain that begins with the model the call names.
         codec: The wire format, or None for a call that passes through.
-        body: The request's body; as the SDK prepared it where anybody reads it.
+        body: Tells the request's body. Must not hold this.
         watching: Who is shown the call.
+        read: What is asked has to be read before anybody is asked. Otherwise it is when somebody else is to be asked.
         stream: The answer is streamed.
         blocking: The colour.
 
@@ -58,7 +59,7 @@ class Progress:
     """
 
     __slots__ = (
-        "_armed", "_codec", "_placed", "_policy", "_timer", "_unread", "_watched", "asked", "asks", "body", "call", "driver", "number", "over", "scope", "step", "timed",
+        "_armed", "_body", "_codec", "_placed", "_policy", "_timer", "_unread", "_watched", "asked", "asks", "call", "driver", "number", "over", "scope", "step", "timed",
     )  # fmt: skip
 
     def __init__(
@@ -66,9 +67,10 @@ class Progress:
         policy: Policy,
         chain: Chain,
         codec: Codec | None,
-        body: Mapping[str, JSON],
+        body: Callable[[], Mapping[str, JSON]],
         watching: tuple[Observer, ...],
         *,
+        read: bool,
         stream: bool,
         blocking: bool,
     ) -> None:
@@ -78,10 +80,9 @@ class Progress:
         settings = policy.settings
         clock = self.driver.clock
         self._codec = codec
-        self.body = body
-        unread = not (watching or chain.reads)
-        request, barred = (NOTHING_ASKED, None) if unread else _request(codec, body)
-        self._unread = unread and codec is not None
+        self._body = body
+        request, barred = _request(codec, body()) if read else (NOTHING_ASKED, None)
+        self._unread = codec is not None and not read
         self._watched = bool(watching)
         data_class, seconds = settings.data_class, chain.plan.deadline
         options = options_here()
@@ -102,6 +103,7 @@ class Progress:
             partial(watchers.emit, watching) if watching else None,
             "stream" if stream else "chat",
             barred,
+            partial(_readable, codec, body, data_class) if self._unread and chain.shared else None,
         )
         self.step: Step | None = None
         self.asked: Ask | None = None
@@ -146,7 +148,7 @@ class Progress:
     @property
     def request(self) -> Request:
         """What was asked."""
-        return _request(self._codec, self.body)[0] if self._unread else self.call.request
+        return _request(self._codec, self._body())[0] if self._unread else self.call.request
 
     @property
     def on_primary(self) -> bool:
@@ -301,6 +303,14 @@ def _shown(plan: Plan, request: Request, privacy: Privacy) -> Plan:
 
     hidden = with_pseudonyms(plan, request, privacy)
     return replace(hidden, hops=(plan.hops[0], *hidden.hops[1:]))
+
+
+def _readable(
+    codec: Codec | None, body: Callable[[], Mapping[str, JSON]], data_class: DataClassName | None
+) -> Request:
+    """The request for others, once they may be asked it. That they may was seen before it was read."""
+    request, _ = _request(codec, body())
+    return request if data_class is None else replace(request, data_class=data_class)
 
 
 def _request(codec: Codec | None, body: Mapping[str, JSON]) -> tuple[Request, str | None]:

@@ -153,7 +153,7 @@ class Rescue:
         if exchange.codec is None:
             raise AssertionError("a stream of no format")
         delivery, headers, own = handed_over(
-            session, self._at, exchange.codec, source, self._at.body, self._final
+            session, self._at, exchange.codec, source, exchange.sdk.body(), self._final
         )
         body = delivery.body(exchange.request, blocking=self._at.driver.blocking)
         if own is None:

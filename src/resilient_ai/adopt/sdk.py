@@ -31,15 +31,17 @@ class Kind:
 
     Attributes:
         copies: The SDK begins each request with a copy of its options, whose body it reads (`_copy_and_prepare`).
+        unset: Classes of what stands in a body for a value the caller did not give, until that copy.
     """
 
-    __slots__ = ("base", "blocking", "copies", "module")
+    __slots__ = ("base", "blocking", "copies", "module", "unset")
 
     def __init__(self, base: Any, module: Any, *, blocking: bool) -> None:
         self.base = base
         self.module = module
         self.blocking = blocking
         self.copies = hasattr(base, COPIES)
+        self.unset = tuple(getattr(module, name) for name in ("NotGiven", "Omit") if hasattr(module, name))
 
 
 @final
@@ -83,6 +85,10 @@ class Sdk:
         self.prepared: Any = None
         self._shadow = shadow
         """What an instrumentation put in front of the client's `request`."""
+
+    def body(self) -> Mapping[str, JSON]:
+        """What is sent, in plain data from the moment it is first sent; nothing where that is no JSON object."""
+        return body_of(self.options if self.prepared is None else self.prepared)
 
     def send(self, options: Any) -> Any:
         """The client's own `request`, hooks included; in the asynchronous colour to be awaited."""

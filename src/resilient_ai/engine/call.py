@@ -65,6 +65,7 @@ class Call:
         "_plan",
         "_purse",
         "_racing",
+        "_read",
         "_request",
         "_retries",
         "_step",
@@ -89,6 +90,7 @@ class Call:
         emit: Callable[[Event], None] | None,
         operation: Literal["chat", "stream"] = "chat",
         barred: str | None = None,
+        read: Callable[[], Request] | None = None,
     ) -> None:
         """Prepares one call.
 
@@ -102,6 +104,7 @@ class Call:
             emit: Who is told; None builds no events.
             operation: How the answer is wanted.
             barred: Why the request may not leave the first model, as the reason of the `Skip`s; None if it may.
+            read: What is asked, where `request` only stands for it: the first model knows by itself, so it is read when another must know.
         """
         self._plan = plan
         self._number = number
@@ -117,6 +120,7 @@ class Call:
         self.started = now
         self.until = until
         self.request = request
+        self._read = read
         self._request = request
         """What is asked now: the request, or the request with feedback or a beginning."""
         self.committed = False
@@ -175,7 +179,9 @@ class Call:
 
     def begin(self, now: float) -> Step:
         """The first step."""
-        step = None if self.watched else straight(self._plan, self.request, now, self.until)
+        step = None
+        if not self.watched and self._barred is None:
+            step = straight(self._plan, self.request, self.started, now, self.until)
         if step is None:
             return self._enter(0, now, None)
         self._hop = step.hop
@@ -211,6 +217,8 @@ class Call:
         if verdict is None:
             raise AssertionError("a failure without a verdict")
         self._step = None
+        if self._read is not None:
+            self._know()
         self._blame(step, verdict, now)
         if self.committed:
             return self._after_interrupt(step, ended, verdict, now)
@@ -298,6 +306,8 @@ class Call:
 
     def _enter(self, index: int, now: float, why: str | None) -> Step:
         """Turns to the first model that is to be asked now, from the place `index` on; `why` the one before it is left, if one is."""
+        if self._read is not None:
+            self._know()
         choice = self._choice
         if choice.last_resort:  # it may stand before models that were asked already; nobody is asked twice
             return self._run_dry(now, why)
@@ -310,6 +320,12 @@ class Call:
             self._books.passed_over(turn, now)
             why = why or turn.reason
         return self._run_dry(now, why)
+
+    def _know(self) -> None:
+        """From here on somebody else may be asked."""
+        if self._read is not None:
+            self.request = self._request = self._read()
+            self._read = None
 
     def _turn_to(self, hop: Hop, now: float, latest: float, why: str | None) -> Step:
         previous, self._hop = self._hop, hop

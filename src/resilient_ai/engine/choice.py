@@ -12,7 +12,7 @@ from resilient_ai.engine.steps import Ask
 from resilient_ai.messages import Skip
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from resilient_ai.core.clock import Random
     from resilient_ai.engine.plan import Hop, Plan
@@ -27,29 +27,64 @@ LEARNED_RESERVE_SHARE: Final = 0.5
 """A reserve nobody configured never takes more than this share of the deadline from the models before it."""
 
 
-def straight(plan: Plan, request: Request, now: float, until: float) -> Ask | None:
+def straight(plan: Plan, request: Request, started: float, now: float, until: float) -> Ask | None:
     """The attempt with which a call begins where there is nothing to choose, as for most; None where there may be.
 
-    One model, and nothing that holds it back. What a `Choice` would come to, without one.
+    Nothing holds its first model back, nor any other: what a `Choice` would come to, without one. The arguments are those of one.
     """
-    if not plan.single:
-        return None
-    hop = plan.hops[0]
+    hops = plan.hops
+    hop = hops[0]
     state = hop.state
     breaker, pace = state.breaker, state.pace
     if (
-        breaker.state != "closed"
+        not plan.straight
+        or breaker.state != "closed"
         or breaker.changes
         or pace.counts
         or pace.held_until > now
         or state.throttle is not None
-        or until - now < LEAST_ATTEMPT_SECONDS
     ):
         return None
+    latest = until
+    if len(hops) > 1:
+        for other in hops[1:]:
+            if other.state.breaker.state != "closed":
+                return None
+        latest -= kept(plan, hops[1:], 0, until - started)
+        typical = state.latency.typical(now)
+        if typical is not None and now + typical > latest:
+            return None
+    if latest - now < LEAST_ATTEMPT_SECONDS:
+        return None
     permit = breaker.admit(now)
-    return (
-        None if permit is None else Ask(hop, request, 1, min(now + hop.timeouts.attempt, until), permit, now)
-    )
+    if permit is None:
+        return None
+    return Ask(hop, request, 1, min(now + hop.timeouts.attempt, latest), permit, now)
+
+
+def kept(plan: Plan, others: Iterable[Hop], place: int, whole: float) -> float:
+    """Seconds that are kept, of the `whole` a call has, for those of `others` that stand behind `place`.
+
+    Args:
+        plan: Who may be asked, and how.
+        others: All but the first who may be asked now.
+        place: Who is asked.
+        whole: Seconds from the beginning of the call to its end.
+    """
+    configured = plan.reserve
+    behind = wished = 0.0
+    for other in others:
+        needs = other.needs(configured)
+        wished += needs
+        if other.index > place:
+            behind += needs
+    if configured is None:
+        # What all but the first would like may be more than their share. Each then gets the same part of its wish: were the sum
+        # capped at every place anew, the models in the middle would find all of it kept for the last one.
+        share = LEARNED_RESERVE_SHARE * whole
+        if wished > share:
+            behind *= share / wished
+    return behind
 
 
 @final
@@ -141,21 +176,8 @@ class Choice:
         hops, place = self._plan.hops, hop.index
         if self.last_resort or place + 1 == len(hops):
             return self._until
-        configured = self._plan.reserve
-        kept = wished = 0.0
-        for other in hops[1:]:
-            if self._obstacle(other, now) is None:
-                needs = other.needs(configured)
-                wished += needs
-                if other.index > place:
-                    kept += needs
-        if configured is None:
-            # What all but the first would like may be more than their share. Each then gets the same part of its wish: were the sum
-            # capped at every place anew, the models in the middle would find all of it kept for the last one.
-            share = LEARNED_RESERVE_SHARE * (self._until - self._started)
-            if wished > share:
-                kept *= share / wished
-        return self._until - kept
+        free = [other for other in hops[1:] if self._obstacle(other, now) is None]
+        return self._until - kept(self._plan, free, place, self._until - self._started)
 
     def affords(self, hop: Hop, now: float) -> bool:
         """Another request to `hop` fits the cost caps."""

@@ -113,7 +113,7 @@ class Plan:
         throttle: How much of what a model refuses for load is kept from it; None keeps back nothing.
         hedge: When a second request is sent beside one that is late; None sends none.
         capped: There is a bound in `max_cost`.
-        single: There is one model, and nothing in the request or the plan that could keep a request from it.
+        straight: Health and time alone decide who is asked first, whatever is asked.
         patient: A model that told an earlier call to wait is waited for where nobody else answers sooner; otherwise it is asked at once.
     """
 
@@ -137,13 +137,15 @@ class Plan:
     throttle: Throttle | None = None
     hedge: Hedge | None = None
     capped: bool = field(init=False)
-    single: bool = field(init=False)
+    straight: bool = field(init=False)
 
     def __post_init__(self) -> None:
         capped = self.max_cost.active
         object.__setattr__(self, "capped", capped)
-        single = len(self.hops) == 1 and not (self.hops[0].picky or capped or self.hedge is not None)
-        object.__setattr__(self, "single", single)
+        choosy = any(
+            hop.picky if hop.index == 0 else hop.traits.data_classes is not None for hop in self.hops
+        )
+        object.__setattr__(self, "straight", not (choosy or capped or self.hedge is not None))
 
     def worst_case(self, *, checked: bool = False) -> WorstCase:
         """The most a call of this plan may cost; `checked` counts the re-asks of validated output."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final, TypeAlias
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from resilient_ai import Breaker, Limits, Outcome, ResilientModel, outcome_of
@@ -30,7 +30,7 @@ STEPS: Final[tuple[Callable[[], Step], ...]] = (
 CALLS: Final = st.lists(
     st.tuples(st.sampled_from((0.001, 2.0, 10.0)), st.sampled_from((0.0, 0.0, 6.0, 45.0, 200.0))),
     min_size=1,
-    max_size=12,
+    max_size=30,
 )
 LIMITS: Final = st.sampled_from(
     (Limits(), Limits(), Limits(requests_per_minute=20), Limits(tokens_per_minute=500))
@@ -38,22 +38,44 @@ LIMITS: Final = st.sampled_from(
 
 
 @given(
-    steps=st.lists(st.sampled_from(STEPS), min_size=1, max_size=12),
+    scripts=st.lists(st.lists(st.sampled_from(STEPS), min_size=1, max_size=8), min_size=1, max_size=3),
     calls=CALLS,
     limits=LIMITS,
     consecutive=st.sampled_from((1, 3, None)),
+    reserve=st.sampled_from((None, None, 1.5, 0.0)),
 )
-def test_calls_of_one_model_have_the_same_history_whether_they_begin_straight_or_by_choice(
-    steps: list[Callable[[], Step]], calls: list[Call], limits: Limits, consecutive: int | None
+@example(  # one that is usually too slow for the time there is, and another behind it
+    scripts=[[partial(ok, after=9.0)], [ok]],
+    calls=[(20.0, 0.0)] * 12 + [(8.0, 0.0)],
+    limits=Limits(),
+    consecutive=3,
+    reserve=0.5,
+)
+@example(  # time that would have been kept for one whose breaker is open
+    scripts=[[partial(error, 429)] * 3 + [partial(ok, after=9.0)], [partial(error, 503)]],
+    calls=[(10.0, 0.0)] * 2,
+    limits=Limits(),
+    consecutive=1,
+    reserve=1.5,
+)
+def test_calls_have_the_same_history_whether_they_begin_straight_or_by_choice(
+    scripts: list[list[Callable[[], Step]]],
+    calls: list[Call],
+    limits: Limits,
+    consecutive: int | None,
+    reserve: float | None,
 ) -> None:
     def histories(observers: list[Captured]) -> list[tuple[str, float, Outcome | None]]:
         clock = ManualClock()
-        model = ScriptedModel([step() for step in steps], name="only", repeat=True)
         chain = ResilientModel(
-            model,
+            [
+                ScriptedModel([step() for step in steps], name=f"model-{place}", repeat=True)
+                for place, steps in enumerate(scripts)
+            ],
             name="c",
             breaker=Breaker(consecutive=consecutive, min_calls=4, open_for=15.0),
             limits=limits,
+            reserve=reserve,
             observers=observers,
             clock=clock,
             chance=seeded(7),
