@@ -103,6 +103,10 @@ class ReplyBuilder:
             chunk.items,
         )
 
+    def goes_on(self) -> None:
+        """Another model writes from here on; what it thinks is its own."""
+        self._close_reasoning({})
+
     @property
     def usage(self) -> Usage:
         """Tokens as last reported."""
@@ -111,8 +115,8 @@ class ReplyBuilder:
     def reply(
         self, *, provider: str = "", flags: tuple[str, ...] = (), request_id: str | None = None
     ) -> Reply:
-        """The answer as far as it came. `finish_reason` is `other` where none came."""
-        self._close_reasoning({})
+        """The answer as far as it came. `finish_reason` is `other` where none came. Changes nothing here."""
+        thought = (Reasoning("".join(self._thought)),) if self._thought else ()
         return Reply(
             text="".join(self.texts),
             tool_calls=tuple(
@@ -123,7 +127,7 @@ class ReplyBuilder:
             usage=self._usage,
             model=self._model or "",
             provider=provider,
-            reasoning=tuple(self._reasoning),
+            reasoning=(*self._reasoning, *thought),
             refusal="".join(self._refusal) or None,
             id=self._id,
             flags=flags,

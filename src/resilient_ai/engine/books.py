@@ -6,7 +6,7 @@ Kept apart from the decisions so that neither can hide in the other. Without obs
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Literal, final
+from typing import TYPE_CHECKING, Literal, Protocol, final
 
 from resilient_ai.core import events
 from resilient_ai.core.classify import HINT_IGNORED
@@ -214,12 +214,20 @@ class Books:
         )
 
 
+class Unread(Protocol):
+    """Writes the history of a call that was answered. May be asked more than once."""
+
+    def __call__(self, usage: Usage = UNKNOWN_USAGE, flags: tuple[str, ...] = ()) -> Outcome:
+        """The history; the tokens and oddities of the answer are whoever's that has read it."""
+        ...
+
+
 def unread(
     plan: Plan, books: Books | None, step: Ask, notes: Mapping[str, object], started: float, now: float
-) -> Callable[[], Outcome]:
+) -> Unread:
     """The history of a call nobody watches, whose answer nobody has read: most callers never ask for it, and it is written when one does.
 
-    It holds nothing of the call but this, and may be asked for more than once.
+    It holds nothing of the call but this.
 
     Args:
         plan: Who could be asked.
@@ -256,10 +264,12 @@ def _history(
     attempts: tuple[Attempt, ...],
     skips: tuple[Skip, ...],
     took: float,
+    usage: Usage = UNKNOWN_USAGE,
+    flags: tuple[str, ...] = (),
 ) -> Outcome:
-    last = _attempt(hop, n, seconds, waited, UNKNOWN_USAGE, notes, None, "answered")
+    last = _attempt(hop, n, seconds, waited, usage, notes, None, "answered")
     degraded = hop.index > 0 or hop.traits.stand_in
-    return Outcome(chain, hop.name, degraded, (*attempts, last), skips, took, policy, ())
+    return Outcome(chain, hop.name, degraded, (*attempts, last), skips, took, policy, flags)
 
 
 def _attempted(step: Ask, ended: Ended, now: float, what_next: str) -> Attempt:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final, Literal, final
 
 from resilient_ai.core.failure import FailureKind, Verdict
 from resilient_ai.engine.beside import permit_beside
-from resilient_ai.engine.books import Books, unread
+from resilient_ai.engine.books import Books, Unread, unread
 from resilient_ai.engine.choice import LEAST_ATTEMPT_SECONDS, Choice, straight
 from resilient_ai.engine.endings import Ending, exception_for
 from resilient_ai.engine.fit import with_feedback, with_prefix
@@ -227,23 +227,37 @@ class Call:
     def answered(self, ended: Ended, now: float, wall: float) -> Outcome:
         """`settle` and `finish` in one, for an attempt whose answer ends the call."""
         step = self._step
-        if step is None or self.watched or self._purse is not None or step.hop.state.pace.counts:
+        if step is None or not self.untold:
             self.settle(ended, now)
             return self.finish(now, wall, None, ended.reply)
         self._praise(step, now)
         return self._books.answered(step, ended, now)
 
-    def unread(self, notes: Mapping[str, object], now: float) -> Callable[[], Outcome]:
-        """`answered` where nobody watches, and nobody has read the answer: what writes the history when somebody asks for it."""
+    @property
+    def untold(self) -> bool:
+        """Nobody is told what the attempt under way answers, and nothing counts its tokens."""
+        step = self._step
+        return not (
+            self.watched or self._purse is not None or (step is not None and step.hop.state.pace.counts)
+        )
+
+    def unread(
+        self,
+        notes: Mapping[str, object],
+        now: float,
+        first_content: float | None = None,
+        away: float = 0.0,
+    ) -> Unread:
+        """`answered` where the call is `untold`, and nobody has read the answer: what writes the history when somebody asks for it."""
         step = self._step
         if step is None:
             raise AssertionError("an answer without an attempt")
-        self._praise(step, now)
+        self._praise(step, now, first_content, away)
         return unread(self._plan, self._kept_books, step, notes, self.started, now)
 
     def commit(self, now: float) -> None:
         """The first content of a stream is about to be handed over: from here on nothing is silently replayed."""
-        if not self.committed and self._step is not None:
+        if self.watched and not self.committed and self._step is not None:
             self._books.committed(self._step, now)
         self.committed = True
 

@@ -15,6 +15,7 @@ from resilient_ai.core.assembly import ReplyBuilder
 from resilient_ai.core.deadline import CURRENT_DEADLINE, AttemptTimeout
 from resilient_ai.core.failure import FailureKind, verdict_of
 from resilient_ai.engine.call import Call
+from resilient_ai.engine.cost import usage_of
 from resilient_ai.engine.steps import Ask, Done, Ended, Pause, Step
 from resilient_ai.errors import ModelError, ResilientError
 from resilient_ai.messages import Chunk
@@ -32,6 +33,7 @@ from resilient_ai.runtime.pace import Pace
 
 if TYPE_CHECKING:
     from resilient_ai.core.model import ChunkSource, Scope
+    from resilient_ai.engine.books import Unread
     from resilient_ai.messages import Reply, Usage
     from resilient_ai.policies.limits import Concurrency
     from resilient_ai.runtime.driver import Bounds, Driver
@@ -58,15 +60,16 @@ class Session:
         "_placed",
         "_places",
         "_ready",
+        "_reply",
         "_scope",
         "_source",
         "_step",
+        "_unread",
         "assembly",
         "bounds",
         "driver",
         "ended",
         "pace",
-        "reply",
     )
 
     def __init__(
@@ -100,8 +103,21 @@ class Session:
         self._begun = False
         self.ended = False
         """Nothing more will come."""
-        self.reply: Reply | None = None
+        self._reply: Reply | None = None
+        self._unread: tuple[ChunkSource, Scope, Unread] | None = None
+        """What the answer and its history are put together from, when somebody asks."""
+
+    @property
+    def reply(self) -> Reply | None:
         """The answer: whole once the stream has ended, what came of it if it was cut or left early."""
+        unread = self._unread
+        if unread is not None:
+            source, scope, history = unread
+            reply = source.completed(self._assembled(scope))
+            outcome = history(usage_of(Ended(reply=reply, notes=scope.notes)), reply.flags)
+            self._reply = with_outcome(reply, outcome)
+            self._unread = None
+        return self._reply
 
     async def start(self, step: Step | None = None) -> None:
         """Brings the stream to its first content, through retries and fallback.
@@ -266,6 +282,8 @@ class Session:
         self.bounds = bounds = self.driver.bounds()
         if self.assembly is None or self._on_interrupt != "continue" or not self._call.committed:
             self.assembly = ReplyBuilder(step.hop.name)
+        else:
+            self.assembly.goes_on()
         until = pace.asked(step.started)
         token = CURRENT_DEADLINE.set((self.driver.clock, step.until))
         try:
@@ -311,6 +329,19 @@ class Session:
         source = self._source
         if source is None:
             raise AssertionError("an end without a stream")
+        if self._check is None and self._call.untold:
+            await self._close_source()
+            now = self.driver.clock.now()
+            self._call.commit(now)
+            history = self._call.unread(scope.notes, now, pace.first_content, pace.away)
+            self._unread = (source, scope, history)
+            self.ended = True
+            self._free()
+        else:
+            await self._end_told(source, step, scope, pace)
+
+    async def _end_told(self, source: ChunkSource, step: Ask, scope: Scope, pace: Pace) -> None:
+        """The same where somebody wants to know what the answer is: who checks it, who watches, what counts its tokens."""
         reply = source.completed(self._assembled(scope))
         await self._close_source()
         error: Exception | None = None
@@ -319,7 +350,7 @@ class Session:
                 reply = self._check(reply)
             except Exception as failure:  # noqa: BLE001 - judged like any other
                 error = failure
-        self.reply = reply
+        self._reply = reply
         if error is not None:
             ended = failed(step, scope, error, self._judge)
             ended.reply = reply
@@ -345,7 +376,7 @@ class Session:
         scope = self._scope
         if self._call.committed and self.assembly is not None and scope is not None:
             ended.reply = self._assembled(scope)
-            self.reply = ended.reply
+            self._reply = ended.reply
             self._interrupted = True
         elif self.assembly is not None and scope is not None and ended.reply is None:
             _note_usage(scope, self.assembly.usage)
@@ -369,10 +400,10 @@ class Session:
     def _complete(self) -> None:
         self.ended = True
         clock = self.driver.clock
-        reply = self.reply
+        reply = self._reply
         outcome = self._call.finish(clock.now(), clock.wall(), None, reply)
         if reply is not None:
-            self.reply = with_outcome(reply, outcome)
+            self._reply = with_outcome(reply, outcome)
         self._free()
 
     async def _fail(self, error: BaseException) -> None:
@@ -391,8 +422,8 @@ class Session:
         finally:
             if isinstance(error, ResilientError) or self._call.endings:
                 outcome = closed(self._call, self.driver, error)
-                if self.reply is not None:
-                    self.reply = with_outcome(self.reply, outcome)
+                if self._reply is not None:
+                    self._reply = with_outcome(self._reply, outcome)
                 self._free()
             else:
                 self._leave("_OTHER")
@@ -402,11 +433,11 @@ class Session:
         clock = self.driver.clock
         now = clock.now()
         scope, pace = self._scope, self.pace
-        partial = self._assembled(scope) if self.assembly is not None and scope is not None else None
+        came = self._assembled(scope) if self.assembly is not None and scope is not None else None
         self._call.abandon(
             now,
             Ended(
-                reply=partial,
+                reply=came,
                 verdict=CANCELLED if error is not None else None,
                 first_content=None if pace is None else pace.first_content,
                 chunks=0 if pace is None else pace.chunks,
@@ -414,9 +445,9 @@ class Session:
             ),
             "cancelled" if error is not None else "abandoned",
         )
-        outcome = self._call.finish(now, clock.wall(), error, partial if self._call.committed else None)
-        if partial is not None:
-            self.reply = with_outcome(partial, outcome)
+        outcome = self._call.finish(now, clock.wall(), error, came if self._call.committed else None)
+        if came is not None:
+            self._reply = with_outcome(came, outcome)
         self._free()
 
     def _free(self) -> None:

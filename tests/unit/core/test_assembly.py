@@ -32,3 +32,20 @@ def test_the_first_chunk_with_content_tells_what_the_events_before_it_told() -> 
     builder.add(Chunk(model="m", id="a1", usage=Usage(1, 2)))
     bare = replace(FULL, usage=None, model=None, id=None)
     assert builder.introduced(bare) == FULL
+
+
+def test_what_two_models_think_is_kept_apart() -> None:
+    builder = ReplyBuilder("first")
+    builder.add(Chunk(reasoning="one "))
+    builder.add(Chunk(reasoning="thought"))
+    builder.goes_on()
+    builder.add(Chunk(reasoning="another"))
+    assert [each.text for each in builder.reply().reasoning] == ["one thought", "another"]
+
+
+def test_looking_at_what_came_changes_nothing() -> None:
+    builder = ReplyBuilder("m")
+    builder.add(Chunk(reasoning="one "))
+    assert builder.reply() == builder.reply()
+    builder.add(Chunk(reasoning="thought"))
+    assert [each.text for each in builder.reply().reasoning] == ["one thought"]
