@@ -110,11 +110,6 @@ class Books:
             self._emit(events.AttemptFinished(self._number, now, attempt))
         return attempt.usage
 
-    def answered(self, step: Ask, ended: Ended, now: float) -> Outcome:
-        """The whole history of a call nobody watches, the attempt that answered it being the last."""
-        self.attempts.append(_attempted(step, ended, now, "answered"))
-        return self._outcome(now, ended.reply, step.hop)
-
     def passed_over(self, skip: Skip, now: float) -> None:
         """A model was not asked."""
         self.skips.append(skip)
@@ -195,14 +190,8 @@ class Books:
         self, now: float, wall: float, error: str | None, reply: Reply | None, served: Hop | None
     ) -> Outcome:
         """The whole history. Called exactly once, whatever happened."""
-        outcome = self._outcome(now, reply, served)
-        if self._emit is not None:
-            self._emit(events.CallFinished(self._number, now, wall, outcome, error, now > self._until, reply))
-        return outcome
-
-    def _outcome(self, now: float, reply: Reply | None, served: Hop | None) -> Outcome:
         plan = self._plan
-        return Outcome(
+        outcome = Outcome(
             plan.name,
             None if served is None else served.name,
             served is not None and (served.index > 0 or served.traits.stand_in),
@@ -212,6 +201,9 @@ class Books:
             plan.digest,
             () if reply is None else reply.flags,
         )
+        if self._emit is not None:
+            self._emit(events.CallFinished(self._number, now, wall, outcome, error, now > self._until, reply))
+        return outcome
 
 
 class Unread(Protocol):

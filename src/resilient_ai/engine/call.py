@@ -23,6 +23,7 @@ from resilient_ai.core.failure import FailureKind, Verdict
 from resilient_ai.engine.beside import permit_beside
 from resilient_ai.engine.books import Books, Unread, unread
 from resilient_ai.engine.choice import LEAST_ATTEMPT_SECONDS, Choice, straight
+from resilient_ai.engine.cost import usage_of
 from resilient_ai.engine.endings import Ending, exception_for
 from resilient_ai.engine.fit import with_feedback, with_prefix
 from resilient_ai.engine.lessons import blame, lost
@@ -230,8 +231,8 @@ class Call:
         if step is None or not self.untold:
             self.settle(ended, now)
             return self.finish(now, wall, None, ended.reply)
-        self._praise(step, now)
-        return self._books.answered(step, ended, now)
+        flags = () if ended.reply is None else ended.reply.flags
+        return self.unread(ended.notes, now)(usage_of(ended), flags)
 
     @property
     def untold(self) -> bool:
