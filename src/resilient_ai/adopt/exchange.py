@@ -14,7 +14,6 @@ from resilient_ai.adopt.source import ProviderStream
 from resilient_ai.adopt.timing import bound, flows
 from resilient_ai.core.deadline import AttemptTimeout
 from resilient_ai.messages import Reply
-from resilient_ai.models.calling import Stopped
 from resilient_ai.privacy.known_values import PROCESS_VALUES
 
 if TYPE_CHECKING:
@@ -99,10 +98,7 @@ class Exchange:
         """
         sdk = self.sdk
         if sdk.blocking:
-            try:
-                return sdk.send(options)
-            except StopIteration as error:
-                raise Stopped from error
+            return sdk.send(options)
         if not self.at.timed:
             return await sdk.send(options)
         timer = asyncio.timeout(None)

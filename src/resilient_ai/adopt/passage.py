@@ -155,7 +155,8 @@ class Passage:
         if not self._sdk.kind.copies:
             options = self._sdk.copied(retries=self._retries)
         try:
-            result = await self._exchange.sent(options)
+            # Most calls are short: where nothing is awaited, no coroutine is made for it.
+            result = self._sdk.send(options) if self._sdk.blocking else await self._exchange.sent(options)
             if not self._at.over:  # a middleware answered, and nothing was sent
                 self._begun()
                 remember(result, self._at.answered(GLANCED))

@@ -91,12 +91,20 @@ class Sdk:
         return body_of(self.options if self.prepared is None else self.prepared)
 
     def send(self, options: Any) -> Any:
-        """The client's own `request`, hooks included; in the asynchronous colour to be awaited."""
-        if self._shadow is not None:
-            return self._shadow(self.cast_to, options, stream=self.stream, stream_cls=self.stream_cls)
-        return self.kind.base.request(
-            self.client, self.cast_to, options, stream=self.stream, stream_cls=self.stream_cls
-        )
+        """The client's own `request`, hooks included; in the asynchronous colour to be awaited.
+
+        Raises:
+            Stopped: A blocking SDK raised `StopIteration`.
+            Exception: What else the SDK raises.
+        """
+        try:
+            if self._shadow is not None:
+                return self._shadow(self.cast_to, options, stream=self.stream, stream_cls=self.stream_cls)
+            return self.kind.base.request(
+                self.client, self.cast_to, options, stream=self.stream, stream_cls=self.stream_cls
+            )
+        except StopIteration as error:
+            raise Stopped from error
 
     def process(self, arguments: Mapping[str, Any]) -> Any:
         """The client's own `_process_response`, whose arguments these are; in the asynchronous colour to be awaited."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from resilient_ai.core.clock import Clock
     from resilient_ai.core.model import Scope
 
+_limit: Final = dict[str, Any].get
 LEAST_SECONDS: Final = 0.001
 """The libraries take no time at all for no bound, or refuse it."""
 
@@ -44,33 +45,30 @@ class RemainingTime(dict[str, Any]):
         stream: The answer is streamed: its head has until the first content.
     """
 
-    __slots__ = ("_between", "_limits", "_now", "_until")
+    __slots__ = ("_between", "_now", "_until")
 
     def __init__(self, given: Mapping[str, Any], scope: Scope, *, stream: bool = False) -> None:
         super().__init__(given)
         self._until = scope.until
         self._now = scope.clock.now
-        self._limits = limits = dict(given)
-        connect = limits.get("connect")
-        if connect is None or connect > scope.connect:
-            limits["connect"] = scope.connect
+        self["connect"] = _least(given.get("connect"), scope.connect)
         if stream:
-            read = limits.get("read")
-            limits["read"] = _least(read, scope.first_token)
+            read = given.get("read")
+            self["read"] = _least(read, scope.first_token)
             # The transport asks once for all reads of a body. Which of the two clocks runs is known where its content is read.
             self._between = _least(read, max(scope.first_token, scope.idle))
 
     def get(self, phase: str, default: Any = None) -> Any:
         """Seconds the phase may take."""
         left = self._until - self._now()
-        limit = self._limits.get(phase, default)
+        limit = _limit(self, phase, default)
         if limit is not None and limit < left:
             left = limit
         return left if left > LEAST_SECONDS else LEAST_SECONDS  # noqa: FURB136 - asked for every phase of every request
 
     def flows(self) -> None:
         """The head of the streamed answer is here, and its pieces follow."""
-        self._limits["read"] = self._between
+        self["read"] = self._between
 
 
 def flows(response: Any) -> None:
