@@ -18,6 +18,8 @@ Client = TypeVar("Client")
 
 KEY: Final = "sk-not-a-key-0123456789abcdef"
 MODEL: Final = "gpt-x"
+NOBODY: Final = "http://127.0.0.1:9/v1"
+"""Where a fallback is that is never asked."""
 MESSAGES: Final[Any] = [
     {"role": "system", "content": "Answer in one sentence, and name the day."},
     {
@@ -169,8 +171,9 @@ def _perhaps(client: Client, *, wrapped: bool) -> Client:
     if not wrapped:
         return client
     from resilient_ai import wrap
+    from resilient_ai.models import OpenAIModel
 
-    return wrap(client, deadline=60.0)
+    return wrap(client, deadline=60.0, fallback=OpenAIModel("other", base_url=NOBODY, api_key=KEY))
 
 
 # --- the HTTP client alone ----------------------------------------------------------------------------------------------

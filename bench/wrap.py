@@ -1,6 +1,7 @@
 """What `wrap` adds to a client: the same call of the official SDK, bare and wrapped.
 
-The wrapped client has every policy at its default and a deadline; nobody watches it. Its answers are read, judged and kept account of.
+The wrapped client has every policy at its default, a deadline and a fallback; nobody watches it. Its answers are read, judged and kept
+account of.
 """
 
 from __future__ import annotations

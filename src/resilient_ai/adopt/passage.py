@@ -24,6 +24,7 @@ from resilient_ai.adopt.glance import named
 from resilient_ai.adopt.primary import CURRENT
 from resilient_ai.adopt.progress import Progress
 from resilient_ai.adopt.rescue import Rescue
+from resilient_ai.adopt.sdk import READ_BY_CALLER
 from resilient_ai.adopt.timing import RemainingTime, phases
 from resilient_ai.core.deadline import AttemptTimeout
 from resilient_ai.core.model import Refused
@@ -341,42 +342,49 @@ class Passage:
             at.disarm()
         exchange.received = arguments
         if exchange.codec is None:
-            arguments[
-                "options"
-            ].max_retries = self._sdk.options.max_retries  # what the caller asked for; pages inherit it
-        if not self._exchange.verified and self._sdk.left_to_caller(arguments):
+            # What the caller asked for: the options of the next page are made of these.
+            arguments["options"].max_retries = self._sdk.options.max_retries
+        if not exchange.verified and self._sdk.left_to_caller(arguments):
             return await self._handed_on(arguments)
-        if self._exchange.codec is not None and arguments["stream"]:
-            self._exchange.opened()
-            self._at.step, self._at.asked = self._at.asked, None
+        if exchange.codec is not None and arguments["stream"]:
+            exchange.opened()
+            at.step, at.asked = at.asked, None
             return await self._rescue().stream()
         return await self._judged(arguments)
 
     async def _judged(self, arguments: dict[str, Any]) -> Any:
         """What the SDK makes of a whole answer that is a good one, or of the answer that takes its place."""
         response = arguments["response"]
+        sdk, exchange, glance = self._sdk, self._exchange, self._glance
         result = None
         try:
-            await self._exchange.load(response)
-            glance = self._glance
+            if self.reads_by_itself and sdk.mark != READ_BY_CALLER:
+                exchange.read(response)
+            else:
+                await exchange.load(response)
             if glance is not None:
-                result = await self._made_plainly(arguments)
-                if glance.plain(result, self._exchange.primary.name):
+                try:
+                    result = sdk.process(arguments)
+                    if not sdk.blocking:
+                        result = await result
+                except Exception:  # noqa: BLE001 - raised again once the answer was read, which shows whose fault it is
+                    result = None
+                if glance.plain(result, exchange.primary.name):
                     return self._glanced(glance, result, response)
-            self._exchange.note(response)
-            reply = self._exchange.reply_in(response)
+            exchange.note(response)
+            reply = exchange.reply_in(response)
             if self._chain.check is not None:
                 reply = self._chain.check(reply)
         except Exception as error:  # noqa: BLE001 - every failure becomes exactly one verdict
-            self._exchange.note(response)
+            exchange.note(response)
             self._at.fail(error)
             return await self._rescue().result()
         try:
             readable = self._rescue().readable(response, reply)
             if result is None or readable is not response:
-                result = await self._sdk.made({**arguments, "response": readable})
+                result = await sdk.made({**arguments, "response": readable})
         except Exception as error:  # noqa: BLE001 - the SDK, or a parser it was given, refuses the answer
-            self._exchange.tell(error)
+            exchange.tell(error)
             self._at.fail(Refused(error, reply))
             return await self._rescue().result()
         remember(result, self._at.answered(reply))
@@ -387,14 +395,6 @@ class Passage:
         result = await self._sdk.made(arguments)
         remember(result, self._at.answered(GLANCED))
         return result
-
-    async def _made_plainly(self, arguments: dict[str, Any]) -> Any:
-        """What the SDK makes of an answer before anybody has judged it; None where it refuses it, which is then read to learn whose fault it is."""
-        try:
-            made = self._sdk.process(arguments)
-            return made if self._sdk.blocking else await made
-        except Exception:  # noqa: BLE001 - raised again once the answer was found good
-            return None
 
     def _glanced(self, glance: Glance, result: Any, response: Any) -> Any:
         """`result`, which plainly is an answer; what it cost is read when somebody asks."""

@@ -235,9 +235,9 @@ class Progress:
         if scope is None:
             raise AssertionError("an answer without an attempt")
         self.asked = None
+        self.over = True
         scope.notes["status"] = status
         history = self.call.unread(scope.notes, self.driver.clock.now())
-        self.over = True
         self._leave()
         return history
 
