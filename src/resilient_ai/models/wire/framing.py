@@ -39,8 +39,8 @@ _MEDIA: Final = re.compile(
     % LEAST_MEDIA_BYTES
 )
 """What stands in Base64 where the formats hold pictures and sounds, never a text; perhaps not to its end yet."""
-WHOLE_EVENT: Final = re.compile(rb"(?:event:([^\r\n]*)\r?\n)?data: ?([^\r\n]*)\r?\n\r?\n")
-"""An event as nearly all come: perhaps a name, one line of data, nothing else."""
+_WHOLE_EVENT: Final = re.compile(rb"(?:event:(.*)\n)?data: ?(.*)\n\n")
+"""An event as nearly all come: perhaps a name, one line of data, nothing else. Line feeds alone end its lines."""
 _FIELD_NAME: Final = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")
 
 
@@ -157,9 +157,12 @@ class SSEParser:
     Args:
         max_line_bytes: The longest line taken.
         max_event_bytes: The most data one event may collect.
+
+    Attributes:
+        whole: What was fed last was one event and nothing else: perhaps a name, one line of data.
     """
 
-    __slots__ = ("_between", "_data", "_limit", "_lines", "_more", "_name", "_short", "_size")
+    __slots__ = ("_between", "_data", "_limit", "_lines", "_more", "_name", "_short", "_size", "whole")
 
     def __init__(
         self, *, max_line_bytes: int = MAX_LINE_BYTES, max_event_bytes: int = MAX_EVENT_BYTES
@@ -173,6 +176,7 @@ class SSEParser:
         self._size = 0
         self._between = True
         """Nothing of an event, a line or a line end has come that is still to be used."""
+        self.whole = False
 
     def pass_on(self) -> None:
         """See `StreamDecoder.pass_on`."""
@@ -185,12 +189,13 @@ class SSEParser:
             Malformed: A line or an event passes its bound. The events before it were given.
         """
         if self._between and len(data) <= self._short:
-            whole = WHOLE_EVENT.fullmatch(data)
-            if whole is not None:
-                self._lines.at_start = False
-                name, value = whole.groups()
+            lines = data.replace(b"\r\n", b"\n") if b"\r" in data else data
+            event = None if b"\r" in lines else _WHOLE_EVENT.fullmatch(lines)
+            if event is not None:
+                self.whole, self._lines.at_start = True, False
+                name, value = event.groups()
                 return iter((SSEEvent("" if name is None else _text_of(name), value),))
-        self._between = False
+        self.whole = self._between = False
         return self._events(data)
 
     def _events(self, data: bytes) -> Iterator[SSEEvent]:

@@ -16,7 +16,6 @@ from typing import Final, Self, final
 from pydantic_core import from_json
 
 from resilient_ai.messages import JSON
-from resilient_ai.models.wire.framing import WHOLE_EVENT
 
 MOST_LEARNED: Final = 8
 """Events learned in vain before a stream is taken for one whose events differ."""
@@ -55,10 +54,10 @@ class RecurringEvent:
         """What `data` has in common with the events that follow it; None if that is not plain to see.
 
         Args:
-            data: One whole event.
+            data: One whole event, its data in one line.
             text: What it said and nothing else, one of its strings.
         """
-        if b"\\" in data or WHOLE_EVENT.fullmatch(data) is None:
+        if b"\\" in data:
             return None
         quoted = b'"%b"' % text.encode()
         # From both ends: what stands between two strings may look like a third that overlaps one of them.

@@ -136,13 +136,12 @@ class SSEDecoder:
             return []
         reader = self._reader
         out = self._out
-        before, events, value = len(out), 0, None
+        before, value = len(out), None
         try:
             for name, value, stray in self._parser.feed(data):
                 if stray:
                     raise_stray(value)
                 reader.event(name, value, out)
-                events += 1
                 if reader.complete:
                     self.complete = True
                     break
@@ -153,7 +152,8 @@ class SSEDecoder:
         if (
             said is not None
             and said.plain
-            and events == len(out) - before == 1
+            and self._parser.whole
+            and len(out) == before + 1
             and self._learned < MOST_LEARNED
         ):
             self._learned += 1

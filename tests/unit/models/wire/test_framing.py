@@ -53,6 +53,25 @@ def test_one_byte_at_a_time_gives_the_same_events() -> None:
     assert parsed(STREAM[i : i + 1] for i in range(len(STREAM))) == EVENTS
 
 
+lines = st.sampled_from(
+    [
+        b"data: 1", b"data:2", b"data:  3", b"data", b"data: a\xef\xbb\xbf", b"\xef\xbb\xbfdata: 4", b"event: x", b"event:\ty ",
+        b"event", b"event: \xff", b": ping", b"id: 7", b"no field", b"", b"", b"",
+    ]
+)  # fmt: skip
+ends = st.sampled_from([b"\n", b"\n", b"\r\n", b"\r"])
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.lists(st.tuples(lines, ends), min_size=1, max_size=4), max_size=6))
+def test_pieces_that_end_where_events_do_give_what_single_bytes_give(
+    events: list[list[tuple[bytes, bytes]]],
+) -> None:
+    pieces = [b"".join(line + end for line, end in event) + event[-1][1] for event in events]
+    whole = b"".join(pieces)
+    assert parsed(pieces) == parsed(whole[at : at + 1] for at in range(len(whole)))
+
+
 @pytest.mark.parametrize("end", [b"\n", b"\r", b"\r\n"])
 def test_all_three_line_ends_mean_the_same(end: bytes) -> None:
     stream = end.join([b"event: x", b"data: 1", b"data: 2", b"", b"data: 3", b"", b""])

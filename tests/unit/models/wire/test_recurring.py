@@ -213,9 +213,9 @@ SAID: dict[str, bytes] = {
 
 @pytest.mark.parametrize("event", SAID.values(), ids=SAID)
 def test_an_event_whose_text_is_not_plain_to_see_is_not_learned(event: bytes) -> None:
-    read_in_full = OpenAIChat().stream_decoder().feed(event)[-1]
-    assert read_in_full.text
-    assert RecurringEvent.learned(event, read_in_full.text) is None
+    decoder = OpenAIChat().stream_decoder()
+    assert decoder.feed(event)[-1].text
+    assert decoder.recurring is None
 
 
 def test_the_first_piece_of_a_text_is_enough_to_recognise_the_next_ones() -> None:
