@@ -87,7 +87,8 @@ def put_back(response: Any, raw: bytes, *, blocking: bool) -> None:
 
 
 def _put(response: Any, body: Any) -> None:
-    body.below = response.stream
+    body.below = below = response.stream
+    body.stream_observer = getattr(below, "stream_observer", None)
     response.stream = body
 
 
@@ -131,6 +132,8 @@ class _Body:
     """
 
     below: Any = None
+    stream_observer: Any = None
+    """What traces the stream. Anthropic's SDK asks for it with every event, and looking for what is not there costs as much as all else here."""
 
     def __init__(self, pieces: Any, close: Callable[[], Any]) -> None:
         self._pieces: Any = pieces

@@ -59,16 +59,16 @@ class Delivery:
         while (piece := drive(self.next())) is not None:
             if piece:
                 yield piece
-            if steady is None:
+            if steady is None or not steady.begins():
                 continue
-            ahead = steady.source.pieces
-            while steady.asked():
+            ahead, now, session = steady.source.pieces, steady.now, self._session
+            while not session.ended and (asked := now()) <= (until := min(asked + steady.left, steady.most)):
                 try:
                     piece = next(ahead, None)
                 except BaseException as error:  # noqa: BLE001 - raised again where it ends the stream
-                    steady.failed(error)
+                    steady.failed(error, asked)
                     break
-                if piece is None or not steady.took(piece):
+                if not steady.took(piece, asked, until) or piece is None:
                     break
                 yield piece
 
@@ -77,16 +77,16 @@ class Delivery:
         while (piece := await self.next()) is not None:
             if piece:
                 yield piece
-            if steady is None:
+            if steady is None or not steady.begins():
                 continue
-            ahead = steady.source.pieces
-            while steady.asked():
+            ahead, now, session = steady.source.pieces, steady.now, self._session
+            while not session.ended and (asked := now()) <= (until := min(asked + steady.left, steady.most)):
                 try:
-                    piece = await steady.bounded(anext(ahead, None), steady.until)
+                    piece = await steady.bounded(anext(ahead, None), until)
                 except BaseException as error:  # noqa: BLE001 - as above
-                    steady.failed(error)
+                    steady.failed(error, asked)
                     break
-                if piece is None or not steady.took(piece):
+                if not steady.took(piece, asked, until) or piece is None:
                     break
                 yield piece
 

@@ -13,6 +13,7 @@ from resilient_ai.runtime.session import MAX_ANSWER_CHARACTERS
 if TYPE_CHECKING:
     from resilient_ai.adopt.source import ProviderStream
     from resilient_ai.core.assembly import ReplyBuilder
+    from resilient_ai.models.wire.recurring import RecurringEvent
     from resilient_ai.runtime.driver import Bounds
     from resilient_ai.runtime.pace import Pace
     from resilient_ai.runtime.session import Session
@@ -30,63 +31,72 @@ class Steady:
         answer: What has come.
     """
 
-    __slots__ = ("_answer", "_decoder", "_now", "_pace", "_session", "bounded", "source", "until")
+    __slots__ = ("_answer", "_pace", "_recurring", "bounded", "left", "most", "now", "session", "source")
 
     def __init__(
         self, session: Session, source: ProviderStream, pace: Pace, bounds: Bounds, answer: ReplyBuilder
     ) -> None:
-        self._session = session
+        self.session = session
         self.source = source
         self._pace = pace
         self._answer = answer
-        self._now = session.driver.clock.now
-        self._decoder = source.decoder
+        self._recurring: RecurringEvent | None = None
+        self.now = session.driver.clock.now
         self.bounded = bounds.bounded
-        self.until = 0.0
-        """The instant by which the next piece must have come."""
+        self.left = 0.0
+        """Seconds in which the next piece must come once it is asked for."""
+        self.most = pace.most
+        """The instant by which it must come in any case."""
 
-    def asked(self) -> bool:
-        """The caller asks for more; whether the last piece was one that may recur, and there is time for the next."""
-        if self._decoder.recurring is None or self._session.ended:
+    def begins(self) -> bool:
+        """Whether the last piece, which the caller has, was one that may recur."""
+        self._recurring = None if self.session.ended else self.source.decoder.recurring
+        if self._recurring is None:
             return False
-        now = self._now()
-        self.until = until = self._pace.asked(now)
-        return now <= until
+        self.left = self._pace.left()
+        return True
 
-    def failed(self, error: BaseException) -> None:
-        """Puts back what reading the next piece raised.
+    def failed(self, error: BaseException, asked: float) -> None:
+        """Puts back what reading the next piece raised, which the caller asked for at the instant `asked`.
 
         Raises:
             BaseException: `error`: the stream was ended meanwhile, and nobody would meet it.
         """
-        if self._session.ended:
+        if self.session.ended:
             try:
                 raise error
             finally:
                 del error  # it holds this frame
+        self._pace.asked(asked)
         self.source.put_back(error)
 
-    def took(self, piece: bytes | None) -> bool:
-        """Whether `piece` is another of that kind: then it is the caller's, and counted. What is none is put back."""
-        recurring = self._decoder.recurring
-        if piece is None or recurring is None:
-            return False
-        answer = self._answer
+    def took(self, piece: bytes | None, asked: float, until: float) -> bool:
+        """Whether `piece` is another of that kind: then it is the caller's, and counted. What is none is put back.
+
+        Args:
+            piece: What came; None at the end.
+            asked: When the caller asked for it.
+            until: By when it must have come.
+        """
+        answer, recurring = self._answer, self._recurring
         texts = answer.texts
         before = len(texts)
         if (
             piece
+            and recurring is not None
             and answer.size + len(piece) <= MAX_ANSWER_CHARACTERS
             and recurring.read(piece, texts) == len(piece)
         ):
-            now = self._now()
-            if now <= self.until:
-                new = texts[before:]
-                answer.size += sum(map(len, new))
-                self._pace.passed(now, len(new))
+            now = self.now()
+            if now <= until:
+                for text in texts[before:]:
+                    answer.size += len(text)
+                self.left = self._pace.came(asked, now, len(texts) - before)
                 return True
         del texts[before:]
-        self.source.put_back(piece)
+        self._pace.asked(asked)
+        if piece is not None:
+            self.source.put_back(piece)
         return False
 
 

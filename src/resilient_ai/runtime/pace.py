@@ -28,6 +28,7 @@ class Pace:
         whole: The instant by which it must have ended, likewise.
         first_content: Seconds until the first content; None before it.
         chunks: Chunks with content.
+        most: The instant by which it must have ended however long the caller was away.
         away: Seconds in which the caller did not ask for more, after the first content.
     """
 
@@ -35,12 +36,12 @@ class Pace:
         "_due",
         "_handed",
         "_idle",
-        "_most",
         "_most_at_work",
         "_started",
         "away",
         "chunks",
         "first_content",
+        "most",
         "until",
         "whole",
     )
@@ -50,7 +51,7 @@ class Pace:
         self._due = step.started + scope.first_token
         """By when content must come, were the caller never away."""
         self._idle = scope.idle
-        self._most = step.until
+        self.most = step.until
         self._most_at_work = _NEVER
         """The end of the attempt's own time, the caller's aside."""
         self._handed: float | None = None
@@ -69,7 +70,7 @@ class Pace:
             until: The end of the call.
             seconds: The attempt's own time.
         """
-        self._most = until
+        self.most = until
         self._most_at_work = self._started + seconds
 
     def asked(self, now: float) -> float:
@@ -78,7 +79,7 @@ class Pace:
         if handed is not None:
             self.away += now - handed
             self._handed = None
-        self.whole = whole = min(self._most_at_work + self.away, self._most)
+        self.whole = whole = min(self._most_at_work + self.away, self.most)
         self.until = until = min(self._due + self.away, whole)
         return until
 
@@ -96,11 +97,27 @@ class Pace:
         self._due = now - self.away + self._idle
         self.chunks += 1
 
-    def passed(self, now: float, chunks: int) -> None:
-        """So many chunks with content came, not the first, and are the caller's."""
-        self._due = now - self.away + self._idle
+    def left(self) -> float:
+        """Seconds in which more must come once it is asked for, now that the caller has what came; `most` aside."""
+        handed = self._handed
+        if handed is None:
+            raise AssertionError("the caller waits")
+        return min(self._due, self._most_at_work) + self.away - handed
+
+    def came(self, asked: float, now: float, chunks: int) -> float:
+        """So many chunks with content came, not the first, in the time that was left when more was asked for, and are the caller's.
+
+        Returns:
+            As `left`.
+        """
+        handed = self._handed
+        if handed is None:
+            raise AssertionError("the caller waits")
+        self.away = away = self.away + asked - handed
         self._handed = now
+        self._due = due = now - away + self._idle
         self.chunks += chunks
+        return min(due, self._most_at_work) + away - now
 
     def handed(self, now: float) -> None:
         """What came is the caller's."""

@@ -98,10 +98,12 @@ class RecurringEvent:
                 break
             end += len(after)
             if padding is not None:
-                padded = padding.match(data, end)
-                if padded is None or not data.startswith(rest, padded.end()):
-                    break
-                end = padded.end() + len(rest)
+                if not data.startswith(rest, end):
+                    padded = padding.match(data, end)
+                    if padded is None or not data.startswith(rest, padded.end()):
+                        break
+                    end = padded.end()
+                end += len(rest)
             texts.append(text)
             at = end
         if at:
