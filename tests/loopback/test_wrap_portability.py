@@ -179,3 +179,60 @@ def test_another_model_is_asked_what_was_sent_whatever_the_caller_does_to_his_li
     ((_, body),) = server.seen
     assert "first" in str(body)
     assert not any(word in str(body) for word in ("second", "third"))
+
+
+def test_who_is_asked_in_the_place_of_a_provider_whose_breaker_is_open_is_asked_what_was_to_be_sent(
+    server: AnsweringServer,
+) -> None:
+    # Anthropic's SDK leaves out what nobody gave only when it sends, and here nothing is sent.
+    behind = OpenAIModel("other-1", f"{server.url()}/v1", "k")
+    with anthropic.Anthropic(api_key="k", base_url=server.url(below="down"), max_retries=0) as client:
+        wrap(client, fallback=behind, retry=Retry(attempts=1), breaker=Breaker(consecutive=1))
+        ask: Callable[..., Any] = client.messages.create
+        server.seen.clear()
+        answers = [ask(**BODIES["anthropic"]) for _ in range(2)]
+    outcomes = [outcome_of(answer) for answer in answers]
+    assert [outcome and [skip.reason for skip in outcome.skipped] for outcome in outcomes] == [
+        [],
+        ["circuit_open"],
+    ]
+    failed_over, skipped = server.seen
+    assert failed_over == skipped
+
+
+def test_a_value_that_a_provider_could_not_be_sent_keeps_the_call_from_others(
+    server: AnsweringServer,
+) -> None:
+    # OpenAI's SDK leaves such values out of the arguments of its methods, and sends the body of a bare `post` as it is given.
+    behind = AnthropicModel("other-1", server.url(), "k")
+    with openai.OpenAI(api_key="k", base_url=server.url("/v1", below="down"), max_retries=0) as client:
+        wrap(client, fallback=behind, retry=Retry(attempts=1), breaker=Breaker(consecutive=1))
+        ask: Callable[..., Any] = client.chat.completions.create
+        ask(**BODIES["openai-chat"])
+        server.seen.clear()
+        with pytest.raises(openai.APIConnectionError, match=r"other-1 was skipped \(unportable:messages\)"):
+            client.post(
+                "/chat/completions", body={**BODIES["openai-chat"], "seed": openai.omit}, cast_to=object
+            )
+    assert server.seen == []
+
+
+def test_a_body_that_nobody_copies_is_judged_again_when_it_is_read_for_others(
+    server: AnsweringServer,
+) -> None:
+    body: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "?"}]}
+
+    def fails(_: httpx2.Request) -> httpx2.Response:
+        body["messages"][0]["content"] = [{"type": "file", "file": {"file_id": "f1"}}]
+        return httpx2.Response(503)
+
+    behind = AnthropicModel("other-1", server.url(), "k")
+    transport = httpx2.Client(transport=httpx2.MockTransport(fails))
+    client = wrap(openai.OpenAI(api_key="k", http_client=transport), fallback=behind, **POLICY)
+    server.seen.clear()
+    with pytest.raises(openai.InternalServerError) as raised:
+        client.post("/chat/completions", body=body, cast_to=object)
+    outcome = outcome_of(raised.value)
+    assert outcome is not None
+    assert [skip.reason for skip in outcome.skipped] == ["unportable:messages[0].content[0].file"]
+    assert server.seen == []

@@ -81,7 +81,7 @@ class Progress:
         clock = self.driver.clock
         self._codec = codec
         self._body = body
-        request, barred = _request(codec, body()) if read else (NOTHING_ASKED, None)
+        request, barred = _request(codec, body) if read else (NOTHING_ASKED, None)
         self._unread = codec is not None and not read
         self._watched = bool(watching)
         data_class, seconds = settings.data_class, chain.plan.deadline
@@ -103,7 +103,7 @@ class Progress:
             partial(watchers.emit, watching) if watching else None,
             "stream" if stream else "chat",
             barred,
-            partial(_readable, codec, body, data_class) if self._unread and chain.shared else None,
+            partial(_request, codec, body, data_class) if self._unread and chain.shared else None,
         )
         self.step: Step | None = None
         self.asked: Ask | None = None
@@ -148,7 +148,7 @@ class Progress:
     @property
     def request(self) -> Request:
         """What was asked."""
-        return _request(self._codec, self._body())[0] if self._unread else self.call.request
+        return _request(self._codec, self._body)[0] if self._unread else self.call.request
 
     @property
     def on_primary(self) -> bool:
@@ -305,16 +305,15 @@ def _shown(plan: Plan, request: Request, privacy: Privacy) -> Plan:
     return replace(hidden, hops=(plan.hops[0], *hidden.hops[1:]))
 
 
-def _readable(
-    codec: Codec | None, body: Callable[[], Mapping[str, JSON]], data_class: DataClassName | None
-) -> Request:
-    """The request for others, once they may be asked it. That they may was seen before it was read."""
-    request, _ = _request(codec, body())
-    return request if data_class is None else replace(request, data_class=data_class)
-
-
-def _request(codec: Codec | None, body: Mapping[str, JSON]) -> tuple[Request, str | None]:
+def _request(
+    codec: Codec | None, body: Callable[[], Mapping[str, JSON]], data_class: DataClassName | None = None
+) -> tuple[Request, str | None]:
     """The request as others may be asked it, and why nobody else may be."""
+    request, barred = _decoded(codec, body())
+    return (request if data_class is None else replace(request, data_class=data_class)), barred
+
+
+def _decoded(codec: Codec | None, body: Mapping[str, JSON]) -> tuple[Request, str | None]:
     if codec is None:
         return NOTHING_ASKED, None
     try:

@@ -31,7 +31,7 @@ class Kind:
 
     Attributes:
         copies: The SDK begins each request with a copy of its options, whose body it reads (`_copy_and_prepare`).
-        unset: Classes of what stands in a body for a value the caller did not give, until that copy.
+        unset: Classes of what stands in a body for a value the caller did not give, until that copy leaves it out.
     """
 
     __slots__ = ("base", "blocking", "copies", "module", "unset")
@@ -41,7 +41,8 @@ class Kind:
         self.module = module
         self.blocking = blocking
         self.copies = hasattr(base, COPIES)
-        self.unset = tuple(getattr(module, name) for name in ("NotGiven", "Omit") if hasattr(module, name))
+        names = ("NotGiven", "Omit") if self.copies else ()
+        self.unset = tuple(getattr(module, name) for name in names if hasattr(module, name))
 
 
 @final
@@ -88,7 +89,10 @@ class Sdk:
 
     def body(self) -> Mapping[str, JSON]:
         """What is sent, in plain data from the moment it is first sent; nothing where that is no JSON object."""
-        return body_of(self.options if self.prepared is None else self.prepared)
+        if self.prepared is not None:
+            return body_of(self.prepared)
+        body, unset = body_of(self.options), self.kind.unset
+        return {name: value for name, value in body.items() if type(value) not in unset} if unset else body
 
     def send(self, options: Any) -> Any:
         """The client's own `request`, hooks included; in the asynchronous colour to be awaited.

@@ -91,7 +91,7 @@ class Call:
         emit: Callable[[Event], None] | None,
         operation: Literal["chat", "stream"] = "chat",
         barred: str | None = None,
-        read: Callable[[], Request] | None = None,
+        read: Callable[[], tuple[Request, str | None]] | None = None,
     ) -> None:
         """Prepares one call.
 
@@ -105,7 +105,8 @@ class Call:
             emit: Who is told; None builds no events.
             operation: How the answer is wanted.
             barred: Why the request may not leave the first model, as the reason of the `Skip`s; None if it may.
-            read: What is asked, where `request` only stands for it: the first model knows by itself, so it is read when another must know.
+            read: Tells what is asked, and `barred`, where `request` only stands for it: the first model knows by itself, so it is read when
+                another must know.
         """
         self._plan = plan
         self._number = number
@@ -339,7 +340,8 @@ class Call:
     def _know(self) -> None:
         """From here on somebody else may be asked."""
         if self._read is not None:
-            self.request = self._request = self._read()
+            self.request, self._barred = self._read()
+            self._request = self.request
             self._read = None
 
     def _turn_to(self, hop: Hop, now: float, latest: float, why: str | None) -> Step:
