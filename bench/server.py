@@ -1,7 +1,8 @@
 """The provider of the benchmarks: a loopback server in a process of its own, so that its work is not counted as a client's.
 
 It answers chat completions with one fixed kilobyte under two dozen headers, as a provider behind an edge network sends them, and
-keeps connections alive. What it answers is named by the first part of the path: `ok`, `500`, `message` for one of anthropic's, or
+keeps connections alive. What it answers is named by the first part of the path: `ok`, `500`, `message` for one of anthropic's, `ok-call` and
+`message-call` for answers that call a function, or
 `sse-N` for a stream of N deltas.
 
 Run: python -m bench.server    prints the port, serves until its standard input ends
@@ -88,6 +89,44 @@ _MESSAGE: Final[dict[str, object]] = {
         "service_tier": "standard",
     },
 }
+_ARGUMENTS: Final = {"parcel": "00340434161094042557", "day": "Monday"}
+_CALLING: Final[dict[str, object]] = {
+    **_ANSWER,
+    "choices": [
+        {
+            "index": 0,
+            "message": {
+                "role": "assistant",
+                "content": None,
+                "tool_calls": [
+                    {
+                        "id": "call_9pw1qnYScqvGrCH58HWCvFH6",
+                        "type": "function",
+                        "function": {"name": "find_parcel", "arguments": json.dumps(_ARGUMENTS)},
+                    }
+                ],
+                "refusal": None,
+                "annotations": [],
+            },
+            "logprobs": None,
+            "finish_reason": "tool_calls",
+        }
+    ],
+}
+_CALLING_MESSAGE: Final[dict[str, object]] = {
+    **_MESSAGE,
+    "content": [
+        {"type": "text", "text": "I will look where it is."},
+        {"type": "tool_use", "id": "toolu_01A09q90qw90lq917835lq9", "name": "find_parcel", "input": _ARGUMENTS},
+    ],
+    "stop_reason": "tool_use",
+}
+_ANSWERS: Final = {
+    b"ok": _ANSWER,
+    b"ok-call": _CALLING,
+    b"message": _MESSAGE,
+    b"message-call": _CALLING_MESSAGE,
+}
 _ERROR: Final = {
     "error": {
         "message": "The server had an error while processing your request.",
@@ -160,9 +199,9 @@ def _answer_to(kind: bytes) -> bytes:
         elif kind.startswith(b"sse-"):
             made = _chunked(_stream(int(kind[4:])))
         else:
-            answer = _MESSAGE if kind == b"message" else _ANSWER
+            answer = _ANSWERS.get(kind, _ANSWER)
             made = _message("200 OK", "application/json", json.dumps(answer, separators=(",", ":")).encode())
-            if answer is _MESSAGE:
+            if kind.startswith(b"message"):
                 made = made.replace(b"\r\nx-request-id:", b"\r\nrequest-id:", 1)  # as Anthropic names it
         _made[kind] = made
     return made
