@@ -117,7 +117,12 @@ _CALLING_MESSAGE: Final[dict[str, object]] = {
     **_MESSAGE,
     "content": [
         {"type": "text", "text": "I will look where it is."},
-        {"type": "tool_use", "id": "toolu_01A09q90qw90lq917835lq9", "name": "find_parcel", "input": _ARGUMENTS},
+        {
+            "type": "tool_use",
+            "id": "toolu_01A09q90qw90lq917835lq9",
+            "name": "find_parcel",
+            "input": _ARGUMENTS,
+        },
     ],
     "stop_reason": "tool_use",
 }

@@ -25,10 +25,10 @@ from resilient_ai.adopt.glance import Glance, glance_of
 from resilient_ai.adopt.wire_faults import says_nothing
 from resilient_ai.core.events import Event
 from resilient_ai.core.model import Price
-from resilient_ai.messages import JSON, UNKNOWN_USAGE, Attempt, Outcome, Request
+from resilient_ai.messages import JSON, UNKNOWN_USAGE, Attempt, Outcome
 from resilient_ai.models.wire import Codec, WireError
 from resilient_ai.models.wire.anthropic import Anthropic
-from resilient_ai.models.wire.flags import flags_of
+from resilient_ai.models.wire.flags import flags_of, offered
 from resilient_ai.models.wire.openai_chat import OpenAIChat
 from resilient_ai.models.wire.openai_responses import OpenAIResponses
 
@@ -78,15 +78,64 @@ RESPONSE: dict[str, Any] = {
     ],
     "usage": {"input_tokens": 10, "output_tokens": 5, "total_tokens": 15, "input_tokens_details": {"cached_tokens": 4}},
 }  # fmt: skip
+CALLING_CHAT: dict[str, Any] = {
+    **CHAT,
+    "choices": [
+        {
+            "index": 0,
+            "message": {
+                "role": "assistant",
+                "content": None,
+                "tool_calls": [{"id": "call_1", "type": "function", "function": {"name": "f", "arguments": '{"a": 1}'}}],
+            },
+            "finish_reason": "tool_calls",
+        }
+    ],
+}  # fmt: skip
+CALLING_MESSAGE: dict[str, Any] = {
+    **MESSAGE,
+    "content": [
+        {"type": "thinking", "thinking": "Which day?", "signature": "s"},
+        {"type": "text", "text": "I will look."},
+        {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {"a": 1}},
+    ],
+    "stop_reason": "tool_use",
+}
+THINKING_MESSAGE: dict[str, Any] = {
+    **MESSAGE,
+    "content": [
+        {"type": "thinking", "thinking": "Which?", "signature": "s"},
+        {"type": "text", "text": "Monday."},
+    ],
+}
+CALLING_RESPONSE: dict[str, Any] = {
+    **RESPONSE,
+    "output": [
+        {"id": "rs_1", "type": "reasoning", "summary": []},
+        {"id": "fc_1", "type": "function_call", "call_id": "call_1", "name": "f", "arguments": '{"a": 1}', "status": "completed"},
+    ],
+}  # fmt: skip
+TURN: JSON = {"role": "user", "content": "Which day is it?"}
+ASKED: dict[str, dict[str, JSON]] = {
+    "openai-chat": {"messages": [TURN], "tools": [{"type": "function", "function": {"name": "f"}}]},
+    "anthropic": {"messages": [TURN], "tools": [{"name": "f", "input_schema": {"type": "object"}}]},
+    "openai-responses": {"input": [TURN], "tools": [{"type": "function", "name": "f"}]},
+}
+"""What is asked in each format, one function offered."""
 FORMATS: list[tuple[Codec, Any, dict[str, Any]]] = [
     (OpenAIChat(), ChatCompletion, CHAT),
+    (OpenAIChat(), ChatCompletion, CALLING_CHAT),
     (Anthropic(), Message, MESSAGE),
+    (Anthropic(), Message, CALLING_MESSAGE),
+    (Anthropic(), Message, THINKING_MESSAGE),
     (OpenAIResponses(), Response, RESPONSE),
+    (OpenAIResponses(), Response, CALLING_RESPONSE),
 ]
 ANYTHING: list[Any] = [
     None, "", "text", "stop", "end_turn", "completed", "length", "tool_calls", "refusal", "failed", "a\x00b", "\ufffd", "model-2",
     0, 1, -1, 2.5, True, [], [None], ["x"], [{}], {}, {"type": "text"}, {"message": "down"}, [{"type": "tool_use", "id": "t", "name": "f", "input": {}}],
-    [{"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{"}}],
+    [{"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{"}}], "{}", "[]", "{", "tool_use", "thinking", "f", "g",
+    {"INVALID_JSON": "{"}, {"type": "tool_use", "id": "t", "name": "f", "input": {}},
 ]  # fmt: skip
 STRANGERS = (
     "error", "detail", "tool_calls", "function_call", "refusal", "reasoning", "reasoning_content", "reasoning_details", "stop_details", "audio", "x",
@@ -160,11 +209,13 @@ def test_what_is_taken_for_plain_is_a_good_answer_with_the_same_tokens_and_flags
     codec: Codec, kind: Any, body: dict[str, Any]
 ) -> None:
     look = glance(codec)
+    asked = ASKED[codec.format]
+    request = codec.decode_request(asked)
     plain = others = 0
     for variation in variations(body):
         raw = json.dumps(variation).encode()
         answer = made(kind, json.loads(raw))
-        if not look.plain(answer, MODEL):
+        if not look.plain(answer, MODEL, lambda: asked):
             others += 1
             continue
         plain += 1
@@ -176,8 +227,8 @@ def test_what_is_taken_for_plain_is_a_good_answer_with_the_same_tokens_and_flags
         told = look.outcome(history(), answer, Price(1.0, 1.0, per=1))
         if ": true" not in json.dumps(variation.get("usage")):  # which the SDK takes for a 1
             assert told.attempts[-1].usage == reply.usage, variation
-            assert told.flags == flags_of(Request(()), reply, model=MODEL), variation
-    assert look.plain(made(kind, body), MODEL)
+            assert told.flags == flags_of(request, reply, model=MODEL), variation
+    assert look.plain(made(kind, body), MODEL, lambda: asked)
     assert plain > 100
     assert others > 100
 
@@ -187,7 +238,43 @@ def test_what_is_taken_for_plain_is_a_good_answer_with_the_same_tokens_and_flags
     "codec", [codec for codec, _, _ in FORMATS], ids=[codec.format for codec, _, _ in FORMATS]
 )
 def test_what_is_no_object_of_the_sdk_is_not_plain(codec: Codec, answer: object) -> None:
-    assert not glance(codec).plain(answer, MODEL)
+    assert not glance(codec).plain(answer, MODEL, dict)
+
+
+PLACES: list[dict[str, Any]] = [
+    *({"name": "f"}, {"name": "f", "input_schema": {}}, {"name": "g"}, {"name": None}),
+    *({"function": {"name": "f"}}, {"function": "f"}),
+]
+KINDS: list[dict[str, Any]] = [
+    *({}, {"type": None}, {"type": "function"}, {"type": "custom"}),
+    *({"type": "web_search"}, {"type": 1}),
+]
+TOOLS: list[Any] = [
+    *(None, [], {}, "f", [None], ["f"], [{}]),
+    *[[{"name": "g"}, {**kind, **place}] for kind in KINDS for place in PLACES],
+]
+CALLING: list[tuple[Codec, Any, dict[str, Any]]] = [
+    (OpenAIChat(), ChatCompletion, CALLING_CHAT),
+    (Anthropic(), Message, CALLING_MESSAGE),
+    (OpenAIResponses(), Response, CALLING_RESPONSE),
+]
+
+
+@pytest.mark.parametrize(("codec", "kind", "body"), CALLING, ids=[codec.format for codec, _, _ in CALLING])
+def test_a_call_is_plain_only_where_the_full_reading_finds_its_function_offered(
+    codec: Codec, kind: Any, body: dict[str, Any]
+) -> None:
+    seen: set[bool] = set()
+    for tools in TOOLS:
+        asked: dict[str, JSON] = {**ASKED[codec.format], "tools": tools}
+        try:
+            names = offered(codec.decode_request(asked))
+        except WireError:
+            names = frozenset[str]()
+        plain = glance(codec).plain(made(kind, body), MODEL, lambda: asked)  # noqa: B023 - called at once
+        assert not plain or "f" in names, tools
+        seen.add(plain)
+    assert seen == {True, False}
 
 
 def answering(body: dict[str, Any]) -> httpx2.MockTransport:

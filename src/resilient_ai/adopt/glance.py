@@ -1,8 +1,9 @@
 """Whether an answer, as the SDK has read it, plainly is one.
 
-Most calls end in a whole text of the model that was asked. That shows in a few fields of the object the SDK makes in any case, so such an
-answer is not read a second time: its tokens are read when somebody asks for the outcome. Everything else (a tool call, a refusal, an
-answer cut short, another model, a field that is not what it should be) is left to the codec, which alone finds an answer bad.
+Most calls end in a whole text of the model that was asked, or in calls of functions it was offered. That shows in a few fields of the object
+the SDK makes in any case, so such an answer is not read a second time: its tokens are read when somebody asks for the outcome. Everything
+else (a refusal, an answer cut short, another model, an unknown function, arguments that are no object, a field that is not what it should
+be) is left to the codec, which alone finds an answer bad.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
 
 from resilient_ai.engine.cost import cost_of
 from resilient_ai.messages import UNKNOWN_USAGE
-from resilient_ai.models.wire.flags import USAGE_MISSING, odd_characters, same_model
+from resilient_ai.models.wire.arguments import INVALID_JSON
+from resilient_ai.models.wire.flags import USAGE_MISSING, holds_object, odd_characters, same_model
 from resilient_ai.privacy.known_values import repeatable
 
 if TYPE_CHECKING:
@@ -27,6 +29,12 @@ _LONGEST_NAME: Final = 128
 _MESSAGE: Final = frozenset({"content", "role", "annotations"})
 """Fields of a chat message that may hold something without changing what it is."""
 
+_CALLING_MESSAGE: Final = _MESSAGE | {"tool_calls"}
+"""The same of one that calls functions."""
+
+Asked: TypeAlias = Callable[[], "Mapping[str, JSON]"]
+"""Tells the body of the request."""
+
 _EMPTY: Final[Mapping[str, object]] = {"tool_calls": [], "refusal": ""}
 """What stands in a field of a chat message and says nothing, null aside."""
 
@@ -37,18 +45,18 @@ class Glance:
     """How an answer of one format shows itself.
 
     Attributes:
-        shows: Whether the SDK's object, the answer of the model named second, shows that it is one and that no flag would stand on it.
-            Raises AttributeError for another object.
+        shows: Whether the SDK's object, the answer of the model named second to what is asked third, shows that it is one and that no flag
+            would stand on it. Raises AttributeError for another object.
         usage: Reads the tokens in an answer's `usage`, with the flags that go with them.
     """
 
-    shows: Callable[[Any, str], bool]
+    shows: Callable[[Any, str, Asked], bool]
     usage: Callable[[JSON, list[str]], Usage]
 
-    def plain(self, answer: object, model: str) -> bool:
-        """`answer`, what the SDK made of an answer of `model`, plainly is a good one."""
+    def plain(self, answer: object, model: str, asked: Asked) -> bool:
+        """`answer`, what the SDK made of an answer of `model` to what was `asked`, plainly is a good one."""
         try:
-            return self.shows(answer, model)
+            return self.shows(answer, model, asked)
         except AttributeError:  # no object of the format: a raw response, a text, a class of the caller's
             return False
 
@@ -100,44 +108,136 @@ def glance_of(wire: str) -> Glance | None:
             return None
 
 
-def _plain_chat(answer: Any, model: str) -> bool:
+def _plain_chat(answer: Any, model: str, asked: Asked) -> bool:
     choices = answer.choices
     if choices.__class__ is not list or len(choices) != 1:
         return False
     choice = choices[0]
     message = choice.message
+    match choice.finish_reason:
+        case "stop":
+            said = _is_text(message.content) and _holds_only(message, _MESSAGE)
+        case "tool_calls":
+            said = (
+                (message.content in (None, "") or _is_text(message.content))
+                and _holds_only(message, _CALLING_MESSAGE)
+                and _are_calls(message.tool_calls, asked)
+            )
+        case _:
+            return False
     return (
-        choice.finish_reason == "stop"
+        said
         and not choice.index
-        and _is_text(message.content)
-        and _holds_only(message, _MESSAGE)
         and _reports_nothing(choice)
         and _reports_nothing(answer)
         and (answer.model == model or _may_be(answer.model, model))
     )
 
 
-def _plain_message(answer: Any, model: str) -> bool:
+def _plain_message(answer: Any, model: str, asked: Asked) -> bool:
+    match answer.stop_reason:
+        case "end_turn":
+            said = _are_texts(answer.content, "text") or _are_blocks(answer.content, None)
+        case "tool_use":
+            said = _are_blocks(answer.content, asked)
+        case _:
+            return False
     return (
-        answer.stop_reason == "end_turn"
-        and _are_texts(answer.content, "text")
+        said
         and not answer.__dict__.get("stop_details")
         and _reports_nothing(answer)
         and (answer.model == model or _may_be(answer.model, model))
     )
 
 
-def _plain_response(answer: Any, model: str) -> bool:
+def _plain_response(answer: Any, model: str, asked: Asked) -> bool:
     output = answer.output
     if output.__class__ is not list or answer.status != "completed":
         return False
-    told = False
+    said = False
     for item in output:
-        if item.type == "message" and _are_texts(item.content, "output_text"):
-            told = True
-        elif item.type != "reasoning" or item.summary != [] or item.content:
-            return False
-    return told and _reports_nothing(answer) and (answer.model == model or _may_be(answer.model, model))
+        match item.type:
+            case "message" if _are_texts(item.content, "output_text"):
+                said = True
+            case "function_call" if (
+                type(item.call_id) is str
+                and _is_offered(item.name, asked, _response_function)
+                and _holds_arguments(item)
+            ):
+                said = True
+            case "reasoning" if item.summary == [] and not item.content:
+                pass
+            case _:
+                return False
+    return said and _reports_nothing(answer) and (answer.model == model or _may_be(answer.model, model))
+
+
+def _are_calls(calls: Any, asked: Asked) -> bool:
+    """Calls of functions that were offered, as a chat message holds them."""
+    return (
+        calls.__class__ is list
+        and bool(calls)
+        and all(
+            type(call.id) is str
+            and _is_offered(call.function.name, asked, _chat_function)
+            and _holds_arguments(call.function)
+            for call in calls
+        )
+    )
+
+
+def _holds_arguments(call: Any) -> bool:
+    """The arguments in `call` are the text of an object."""
+    return type(call.arguments) is str and holds_object(call.arguments)
+
+
+def _are_blocks(content: Any, asked: Asked | None) -> bool:
+    """A message's text and thoughts; and calls of functions that were offered, where `asked` says that it ends in some."""
+    if content.__class__ is not list:
+        return False
+    said = called = False
+    for block in content:
+        match block.type:
+            case "text" if _is_text(block.text):
+                said = True
+            case "thinking" if type(block.thinking) is str and type(block.signature) is str:
+                pass
+            case "tool_use" if (
+                asked is not None
+                and type(block.id) is str
+                and type(block.input) is dict
+                and INVALID_JSON not in block.input
+                and _is_offered(block.name, asked, _message_function)
+            ):
+                called = True
+            case _:
+                return False
+    return said if asked is None else called
+
+
+def _is_offered(name: object, asked: Asked, function_in: Callable[[Mapping[str, JSON]], JSON]) -> bool:
+    """A function called `name` is among the tools of the request, which `function_in` reads the names of."""
+    tools = asked().get("tools")
+    if type(name) is not str or not isinstance(tools, list):
+        return False
+    return any(type(tool) is dict and function_in(tool) == name for tool in tools)
+
+
+def _chat_function(tool: Mapping[str, JSON]) -> JSON:
+    function = tool.get("function")
+    return (
+        function.get("name")
+        if tool.get("type", "function") == "function" and type(function) is dict
+        else None
+    )
+
+
+def _response_function(tool: Mapping[str, JSON]) -> JSON:
+    return tool.get("name") if tool.get("type") == "function" else None
+
+
+def _message_function(tool: Mapping[str, JSON]) -> JSON:
+    return tool.get("name") if tool.get("type") in (None, "custom") else None
 
 
 def _is_text(text: object) -> bool:

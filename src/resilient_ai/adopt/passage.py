@@ -369,7 +369,7 @@ class Passage:
                         result = await result
                 except Exception:  # noqa: BLE001 - raised again once the answer was read, which shows whose fault it is
                     result = None
-                if glance.plain(result, exchange.primary.name):
+                if glance.plain(result, exchange.primary.name, sdk.body):
                     return self._glanced(glance, result, response)
             exchange.note(response)
             reply = exchange.reply_in(response)

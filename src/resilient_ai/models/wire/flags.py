@@ -87,8 +87,13 @@ def odd_characters(text: str) -> bool:
 
 def arguments_valid(call: ToolCall) -> bool:
     """The arguments are exactly one JSON object; no text at all stands for an empty one."""
+    return holds_object(call.arguments)
+
+
+def holds_object(arguments: str) -> bool:
+    """The text of a call's arguments is exactly one JSON object; no text at all stands for an empty one."""
     try:
-        return isinstance(decode(call.arguments.encode("utf-8", "surrogatepass") or b"{}"), dict)
+        return isinstance(decode(arguments.encode("utf-8", "surrogatepass") or b"{}"), dict)
     except WireError:
         return False
 
