@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import json
-import operator
-from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import anthropic
@@ -20,6 +16,7 @@ from openai._models import construct_type as answer_of
 from openai.types.chat import ChatCompletion
 from openai.types.responses import Response
 
+from json_variations import variations
 from resilient_ai import outcome_of, wrap
 from resilient_ai.adopt.glance import Glance, glance_of
 from resilient_ai.adopt.wire_faults import says_nothing
@@ -142,52 +139,6 @@ STRANGERS = (
 )  # fmt: skip
 
 
-def places(value: JSON, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], JSON]]:
-    """Every place in a body, and what is there."""
-    yield path, value
-    if isinstance(value, Mapping):
-        for name, inner in value.items():
-            yield from places(inner, (*path, name))
-    elif isinstance(value, list):
-        for index, inner in enumerate(value):
-            yield from places(inner, (*path, index))
-
-
-def changed(
-    body: dict[str, Any], place: tuple[Any, ...], change: Callable[[Any, Any], None]
-) -> dict[str, Any]:
-    other = copy.deepcopy(body)
-    inner: Any = other
-    for key in place[:-1]:
-        inner = inner[key]
-    change(inner, place[-1])
-    return other
-
-
-def doubled(inner: Any, key: Any) -> None:
-    inner.append(copy.deepcopy(inner[key]))
-
-
-def variations(body: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """`body` with one field gone, one replaced by something else, one doubled, or one it never had."""
-    for place, found in places(body):
-        if place:
-            yield changed(body, place, operator.delitem)
-        if place and isinstance(place[-1], int):
-            yield changed(body, place, doubled)
-        names = STRANGERS if isinstance(found, dict) else ()
-        for value in ANYTHING:
-            put = partial(_put, value)
-            if place:
-                yield changed(body, place, put)
-            for name in names:
-                yield changed(body, (*place, name), put)
-
-
-def _put(value: object, inner: Any, key: Any) -> None:
-    inner[key] = value
-
-
 def made(kind: Any, body: dict[str, Any]) -> Any:
     """What the SDK makes of a body, as it does: without looking whether it fits."""
     return (message_of if kind is Message else answer_of)(type_=kind, value=body)
@@ -212,7 +163,7 @@ def test_what_is_taken_for_plain_is_a_good_answer_with_the_same_tokens_and_flags
     asked = ASKED[codec.format]
     request = codec.decode_request(asked)
     plain = others = 0
-    for variation in variations(body):
+    for variation in variations(body, ANYTHING, STRANGERS):
         raw = json.dumps(variation).encode()
         answer = made(kind, json.loads(raw))
         if not look.plain(answer, MODEL, lambda: asked):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Generator
 from typing import Any
 
@@ -236,3 +237,44 @@ def test_a_body_that_nobody_copies_is_judged_again_when_it_is_read_for_others(
     assert outcome is not None
     assert [skip.reason for skip in outcome.skipped] == ["unportable:messages[0].content[0].file"]
     assert server.seen == []
+
+
+@pytest.mark.parametrize("colour", ["sync", "async"])
+def test_answers_that_are_sent_back_as_they_came_reach_who_is_asked_in_the_place_of_a_provider_whose_breaker_is_open(
+    server: AnsweringServer, colour: str
+) -> None:
+    said = anthropic.types.TextBlock(type="text", text="I look.")
+    called = anthropic.types.ToolUseBlock(type="tool_use", id="t", name="f", input={"a": 1})
+    asked: dict[str, Any] = {
+        "model": "m",
+        "max_tokens": 9,
+        "tools": [{"name": "f", "input_schema": {"type": "object"}}],
+        "messages": [
+            {"role": "user", "content": "Where?"},
+            {"role": "assistant", "content": [said, called]},
+            {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": "Here."}]},
+        ],
+    }
+    behind = OpenAIModel("other-1", f"{server.url()}/v1", "k")
+    place: dict[str, Any] = {"api_key": "k", "base_url": server.url(below="down"), "max_retries": 0}
+    policy: dict[str, Any] = {
+        "fallback": behind,
+        "retry": Retry(attempts=1),
+        "breaker": Breaker(consecutive=1),
+    }
+    server.seen.clear()
+    if colour == "sync":
+        with anthropic.Anthropic(**place) as client:
+            for _ in range(2):
+                wrap(client, **policy).messages.create(**asked)
+    else:
+
+        async def ask() -> None:
+            async with anthropic.AsyncAnthropic(**place) as client:
+                for _ in range(2):
+                    await wrap(client, **policy).messages.create(**asked)
+
+        asyncio.run(ask())
+    failed_over, skipped = server.seen
+    assert failed_over == skipped
+    assert all(word in str(skipped) for word in ("Where?", "I look.", "Here."))

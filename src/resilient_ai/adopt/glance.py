@@ -205,14 +205,18 @@ def _are_blocks(content: Any, asked: Asked | None) -> bool:
             case "tool_use" if (
                 asked is not None
                 and type(block.id) is str
-                and type(block.input) is dict
-                and INVALID_JSON not in block.input
+                and _is_object(block.input)
                 and _is_offered(block.name, asked, _message_function)
             ):
                 called = True
             case _:
                 return False
     return said if asked is None else called
+
+
+def _is_object(arguments: object) -> bool:
+    """Arguments of a call, and not the text of some that are none."""
+    return type(arguments) is dict and INVALID_JSON not in arguments
 
 
 def _is_offered(name: object, asked: Asked, function_in: Callable[[Mapping[str, JSON]], JSON]) -> bool:
@@ -224,12 +228,8 @@ def _is_offered(name: object, asked: Asked, function_in: Callable[[Mapping[str, 
 
 
 def _chat_function(tool: Mapping[str, JSON]) -> JSON:
-    function = tool.get("function")
-    return (
-        function.get("name")
-        if tool.get("type", "function") == "function" and type(function) is dict
-        else None
-    )
+    function = tool.get("function") if tool.get("type", "function") == "function" else None
+    return function.get("name") if isinstance(function, dict) else None
 
 
 def _response_function(tool: Mapping[str, JSON]) -> JSON:

@@ -14,7 +14,7 @@ from resilient_ai.core.fork import ChildLock
 from resilient_ai.engine.plan import REASKS, Hop, Plan, check, check_prices, digest
 from resilient_ai.errors import ConfigError
 from resilient_ai.judging import judged
-from resilient_ai.models.wire.portability import surely_portable
+from resilient_ai.models.wire.plain_requests import surely_portable
 from resilient_ai.policies.arguments import check_arguments
 from resilient_ai.policies.breaker import Breaker
 from resilient_ai.policies.budget import RetryBudget

@@ -88,11 +88,27 @@ class Sdk:
         """What an instrumentation put in front of the client's `request`."""
 
     def body(self) -> Mapping[str, JSON]:
-        """What is sent, in plain data from the moment it is first sent; nothing where that is no JSON object."""
-        if self.prepared is not None:
-            return body_of(self.prepared)
-        body, unset = body_of(self.options), self.kind.unset
-        return {name: value for name, value in body.items() if type(value) not in unset} if unset else body
+        """What is sent, in plain data; nothing where that is no JSON object, or where it cannot be told without waiting for a file.
+
+        Raises:
+            Stopped: A blocking SDK raised `StopIteration`.
+            Exception: What else the SDK raises.
+        """
+        if self.prepared is None and self.kind.copies:
+            try:
+                prepared = self.kind.base._copy_and_prepare(self.client, self.options)  # noqa: SLF001 - the SDK's own hook
+            except StopIteration as error:
+                raise Stopped from error
+            if not self.blocking:
+                try:
+                    prepared.send(None)
+                except StopIteration as done:
+                    prepared = done.value
+                else:
+                    prepared.close()
+                    return {}
+            self.options = self.prepared = prepared
+        return body_of(self.options if self.prepared is None else self.prepared)
 
     def send(self, options: Any) -> Any:
         """The client's own `request`, hooks included; in the asynchronous colour to be awaited.

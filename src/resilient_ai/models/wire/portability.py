@@ -6,9 +6,9 @@ by name; what merely tunes a model is dropped, and the reply's flags say so.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Final, cast
+from typing import Final
 
 from resilient_ai.core.identifiers import place
 from resilient_ai.messages import JSON, Foreign, Message, Part, Reasoning, Request, ToolCall
@@ -26,45 +26,10 @@ def unportable(request: Request) -> str | None:
     if request.extra_format is None:
         return None
     for name, value in request.extra.items():
-        blocks = _BLOCKERS.get(name)
+        blocks = BLOCKERS.get(name)
         if blocks is not None and blocks(value):
             return name
     return None
-
-
-def surely_portable(wire: str, body: Mapping[str, JSON], unset: Collection[type] = ()) -> bool:
-    """Whether `body`, a request in the format `wire`, plainly is one any model may be asked: turns of text, and settings that merely tune.
-
-    Most are, and need not be read to know. False says nothing: reading it tells. Where this is true, `unportable` names no field.
-
-    Args:
-        wire: The format.
-        body: What is asked, perhaps as the caller wrote it.
-        unset: Classes of what stands for a value that was not given.
-    """
-    fields = _PLAIN.get(wire)
-    if fields is None:
-        return False
-    turns: list[JSON] = []
-    for name, value in body.items():
-        kind = type(value)
-        if kind in unset:
-            continue
-        kinds = fields.get(name, ())
-        if kind not in kinds:
-            return False
-        if kinds is _TURNS:
-            turns = cast("list[JSON]", value)
-    return bool(turns) and all(map(_is_plain, turns))
-
-
-def _is_plain(turn: JSON) -> bool:
-    """Text of one of those who speak in every format."""
-    if type(turn) is not dict or turn.keys() != _TURN:
-        return False
-    fields = cast("dict[str, JSON]", turn)
-    role = fields["role"]
-    return type(role) is str and role in _ROLES and type(fields["content"]) is str
 
 
 def without_opaque(request: Request) -> Request:
@@ -111,27 +76,6 @@ def _asks_for_logprobs(value: JSON) -> bool:
     return isinstance(value, (list, tuple)) and any("logprobs" in str(entry) for entry in value)
 
 
-_TURN: Final = {"role", "content"}
-_ROLES: Final = frozenset(("system", "user", "assistant"))
-_TURNS: Final = (list,)
-_TEXT: Final = (str,)
-_SWITCH: Final = (bool,)
-_WHOLE: Final = (int,)
-_NUMBER: Final = (int, float)
-_ANY_FORMAT: Final = {"model": _TEXT, "stream": _SWITCH, "temperature": _NUMBER, "top_p": _NUMBER}
-_PLAIN: Final[Mapping[str, Mapping[str, tuple[type, ...]]]] = {
-    "openai-chat": {
-        **_ANY_FORMAT,
-        "messages": _TURNS,
-        "max_tokens": _WHOLE,
-        "max_completion_tokens": _WHOLE,
-        "seed": _WHOLE,
-    },
-    "openai-responses": {**_ANY_FORMAT, "input": _TURNS, "instructions": _TEXT, "max_output_tokens": _WHOLE},
-    "anthropic": {**_ANY_FORMAT, "messages": _TURNS, "system": _TEXT, "max_tokens": _WHOLE},
-}
-"""The fields of a plain request, and what may stand in them."""
-
 _TUNING: Final = 1
 """Up to here a bias makes a token more or less likely; far beyond, it bans or forces it."""
 
@@ -151,7 +95,7 @@ def _bills_another(value: JSON) -> bool:
     return bool(value) and not (isinstance(value, Mapping) and value.get("bill_to") == "self")
 
 
-_BLOCKERS: Final[Mapping[str, Callable[[JSON], bool]]] = {
+BLOCKERS: Final[Mapping[str, Callable[[JSON], bool]]] = {
     # Conversation kept by the provider.
     "previous_response_id": _given,
     "conversation": _given,

@@ -1,24 +1,13 @@
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final
-
 import pytest
 
 from resilient_ai import ModelError, ResilientModel
 from resilient_ai.messages import JSON, Message, Reasoning, Request, Text, ToolCall
 from resilient_ai.models import AnthropicModel
-from resilient_ai.models.wire import Codec
-from resilient_ai.models.wire.anthropic import Anthropic
-from resilient_ai.models.wire.gemini import Gemini
 from resilient_ai.models.wire.openai_chat import OpenAIChat
 from resilient_ai.models.wire.openai_responses import OpenAIResponses
-from resilient_ai.models.wire.portability import (
-    _BLOCKERS,  # pyright: ignore[reportPrivateUsage] - each of them must be noticed
-    surely_portable,
-    unportable,
-    without_opaque,
-)
+from resilient_ai.models.wire.portability import unportable, without_opaque
 
 TOOL: JSON = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
 
@@ -129,67 +118,3 @@ def test_a_place_is_told_by_names_and_not_by_words_that_stand_where_a_type_shoul
         f"moved to this model: {told}: it exists only in the format openai-chat"
     )  # and nothing of a provider's words: nothing was sent
     assert (kind in str(refused.value)) is (kind == "file")
-
-
-TURN: Final[JSON] = {"role": "user", "content": "t"}
-PLAIN: Final[list[JSON]] = [{"type": "text", "text": "t"}]
-DOCUMENT: Final[list[JSON]] = [{"type": "document", "source": "s"}]
-ROLES: Final[tuple[JSON, ...]] = (
-    *("user", "assistant", "system", "developer", "tool", "function"),
-    *("", None, 1, ["user"]),
-)
-CONTENTS: Final[tuple[JSON, ...]] = ("text", "", None, 1, PLAIN, DOCUMENT)
-NONE: Final[dict[str, JSON]] = {}
-REST: Final[tuple[dict[str, JSON], ...]] = (
-    NONE,
-    {"audio": {"id": "x"}},
-    {"reasoning": "r"},
-    {"name": "n"},
-    {"type": "reasoning"},
-)
-ODD_TURNS: Final[list[JSON]] = [
-    *(None, "text", {"role": "user"}, {"type": "item_reference", "id": "x"}),
-    *[{"role": role, "content": content, **rest} for role in ROLES for content in CONTENTS for rest in REST],
-]
-NAMES: Final = (
-    *("model", "stream", "temperature", "top_p", "seed", "max_tokens", "max_completion_tokens", "max_output_tokens"),
-    *("system", "input", "messages", "stop", "stop_sequences", "stream_options", "reasoning", "user", *_BLOCKERS),
-)  # fmt: skip
-VALUES: Final[tuple[JSON, ...]] = (
-    *(0, 1, 2, 5000, -1, 0.5, True, None, "", "text"),
-    *([], [TURN], [{"type": "web_search"}], {}, {"a": 1}),
-)
-
-
-@pytest.mark.parametrize("codec", [OpenAIChat(), OpenAIResponses(), Anthropic(), Gemini()])
-def test_what_a_glance_takes_for_portable_is_when_it_is_read(codec: Codec) -> None:
-    turns = "input" if codec.format == "openai-responses" else "messages"
-    asked: dict[str, JSON] = {"model": "m", turns: [TURN]}
-    bodies: list[Mapping[str, JSON]] = [{"model": "m", turns: []}, {**asked, turns: [TURN, TURN]}]
-    bodies += [{**asked, turns: [TURN, odd]} for odd in ODD_TURNS]
-    bodies += [{**asked, name: value} for name in NAMES for value in VALUES]
-    for body in bodies:
-        if surely_portable(codec.format, body):
-            request = codec.decode_request(body)
-            assert unportable(request) is None
-            assert without_opaque(request) is request
-
-
-@pytest.mark.parametrize(
-    ("wire", "body"),
-    [
-        ("openai-chat", {"messages": [], "temperature": 1, "seed": 3, "max_completion_tokens": 5, "stream": True}),
-        ("openai-responses", {"input": [], "instructions": "Be brief.", "max_output_tokens": 9}),
-        ("anthropic", {"messages": [], "system": "Be brief.", "max_tokens": 9, "temperature": 0.5}),
-    ],
-)  # fmt: skip
-def test_turns_of_text_and_settings_that_tune_are_portable_at_a_glance(
-    wire: str, body: dict[str, JSON]
-) -> None:
-    turns: list[JSON] = [{"role": "system", "content": "a"}, {"role": "user", "content": "b"}]
-    body = {"model": "m"} | body | {name: turns for name in ("messages", "input") if name in body}
-    assert surely_portable(wire, body)
-    nothing: Any = object()
-    assert surely_portable(wire, body | {"tools": nothing}, (object,))  # a value nobody gave
-    assert not surely_portable(wire, body | {"tools": nothing})
-    assert not surely_portable(wire, body | {"n": 2})

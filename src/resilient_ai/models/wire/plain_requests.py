@@ -1,0 +1,366 @@
+"""Whether a request plainly is one that any model may be asked, told without reading it.
+
+Most are: text, calls of the application's functions and their results, settings that merely tune. A wrapped client need not read such a
+request before it is sent; it is read when another model is to be asked. What is not sure here is read at once, which tells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Final, TypeAlias, cast
+
+from resilient_ai.messages import JSON
+from resilient_ai.models.wire.portability import BLOCKERS
+
+Check: TypeAlias = Callable[[Any], bool]
+"""Whether a value is one that its format reads, and reads as something every format has."""
+
+
+def surely_portable(wire: str, body: Mapping[str, JSON], unset: Collection[type] = ()) -> bool:
+    """Whether `body`, a request in the format `wire`, can be read, and `unportable` would name no field of it. False says nothing.
+
+    Args:
+        wire: The format.
+        body: What is asked, perhaps as the caller wrote it, objects of the SDK among its parts.
+        unset: Classes of what stands for a value that was not given.
+    """
+    form = _FORMS.get(wire)
+    if form is None:
+        return False
+    turns, checks = form
+    for name, value in body.items():
+        if value is None or type(value) in unset:
+            continue
+        check = checks.get(name)
+        if check is None:
+            blocks = BLOCKERS.get(name)
+            if blocks is not None and blocks(value):
+                return False
+        elif not check(value):
+            return False
+    asked = body.get(turns)
+    return bool(asked) and type(asked) not in unset
+
+
+# --- values -----------------------------------------------------------------------------------------------------------
+
+
+def _never(_: object) -> bool:
+    return False
+
+
+def _text(value: object) -> bool:
+    return type(value) is str
+
+
+def _whole(value: object) -> bool:
+    return type(value) is int
+
+
+def _number(value: object) -> bool:
+    return type(value) is int or type(value) is float
+
+
+def _switch(value: object) -> bool:
+    return type(value) is bool
+
+
+def _object(value: object) -> bool:
+    return type(value) is dict
+
+
+def _texts(value: object) -> bool:
+    return type(value) is list and all(map(_text, cast("list[object]", value)))
+
+
+def _text_or_texts(value: object) -> bool:
+    return _text(value) or _texts(value)
+
+
+def _list_of(check: Check) -> Check:
+    return lambda value: type(value) is list and all(map(check, cast("list[object]", value)))
+
+
+def _fields(part: Any) -> Mapping[str, Any]:
+    """The fields of an object of JSON, or of one of the SDK's; none where it is neither, or holds what the SDK does not know."""
+    if type(part) is dict:
+        return cast("dict[str, Any]", part)
+    unknown = getattr(part, "__pydantic_extra__", part)
+    return _NOTHING if unknown is part or unknown else part.__dict__
+
+
+_NOTHING: Final[Mapping[str, Any]] = {}
+
+
+def _given(fields: Mapping[str, Any], checks: Mapping[str, Check]) -> bool:
+    """The fields of `checks` are what they should be, where they are given."""
+    for name, check in checks.items():
+        value = fields.get(name)
+        if value is not None and not check(value):
+            return False
+    return True
+
+
+def _nothing_but(fields: Mapping[str, Any], known: frozenset[str]) -> bool:
+    return all(value is None for name, value in fields.items() if name not in known)
+
+
+def _json_schema(value: Any) -> bool:
+    fields = _fields(value)
+    return bool(fields) and _given(fields, {"name": _text, "schema": _object, "strict": _switch})
+
+
+# --- OpenAI's chat ----------------------------------------------------------------------------------------------------
+
+_HINTS: Final = ("cache_control", "prompt_cache_breakpoint")
+_CHAT_TEXT: Final = frozenset(("type", "text", *_HINTS))
+_CHAT_ROLES: Final = ("system", "developer", "user", "assistant")
+_CHAT_RECORDS: Final = (
+    "annotations",
+    "id",
+    "index",
+    "created",
+    "created_at",
+    "parsed",
+    "provider_specific_fields",
+)
+_CHAT_SAID: Final[Mapping[str, Check]] = dict.fromkeys(
+    ("name", "refusal", "tool_call_id", "reasoning", "reasoning_content"), _text
+)
+_CHAT_TURN: Final = frozenset(
+    ("role", "content", "tool_calls", "reasoning_details", *_CHAT_SAID, *_HINTS, *_CHAT_RECORDS)
+)
+
+
+def _chat_text(part: Any) -> bool:
+    fields = _fields(part)
+    return fields.get("type") == "text" and _text(fields.get("text")) and _nothing_but(fields, _CHAT_TEXT)
+
+
+_chat_texts: Final = _list_of(_chat_text)
+
+
+def _chat_call(call: Any) -> bool:
+    fields = _fields(call)
+    function = _fields(fields.get("function"))
+    return (
+        bool(function)
+        and _given(fields, {"id": _text})
+        and _given(function, {"name": _text, "arguments": _text})
+    )
+
+
+_chat_calls: Final = _list_of(_chat_call)
+
+
+def _chat_turn(turn: Any) -> bool:
+    fields = _fields(turn)
+    role, content, calls = fields.get("role"), fields.get("content"), fields.get("tool_calls")
+    if not (content is None or _text(content) or _chat_texts(content)) or not _given(fields, _CHAT_SAID):
+        return False
+    if role == "tool":
+        return True
+    return role in _CHAT_ROLES and (calls is None or _chat_calls(calls)) and _nothing_but(fields, _CHAT_TURN)
+
+
+def _chat_tool(tool: Any) -> bool:
+    fields = _fields(tool)
+    function = _fields(fields.get("function"))
+    described = {"name": _text, "description": _text, "parameters": _object, "strict": _switch}
+    return fields.get("type", "function") == "function" and bool(function) and _given(function, described)
+
+
+def _chat_choice(choice: Any) -> bool:
+    fields = _fields(choice)
+    named = fields.get("type") == "function" and _text(_fields(fields.get("function")).get("name"))
+    return named or _text(choice)
+
+
+def _chat_format(value: Any) -> bool:
+    fields = _fields(value)
+    match fields.get("type"):
+        case "text" | "json_object":
+            return True
+        case "json_schema":
+            return _json_schema(fields.get("json_schema"))
+        case _:
+            return False
+
+
+# --- OpenAI's responses -----------------------------------------------------------------------------------------------
+
+_ITEM_TEXTS: Final = ("input_text", "output_text", "text")
+_ITEM_TEXT: Final = frozenset(("type", "text", "annotations", "logprobs", "prompt_cache_breakpoint"))
+
+
+def _item_text(part: Any) -> bool:
+    fields = _fields(part)
+    return (
+        fields.get("type") in _ITEM_TEXTS and _text(fields.get("text")) and _nothing_but(fields, _ITEM_TEXT)
+    )
+
+
+_item_texts: Final = _list_of(_item_text)
+_thoughts: Final = _list_of(lambda part: _text(_fields(part).get("text")))
+
+
+def _item(item: Any) -> bool:
+    fields = _fields(item)
+    match fields.get("type"):
+        case None | "message":
+            content = fields.get("content")
+            return fields.get("role") in _CHAT_ROLES and (_text(content) or _item_texts(content))
+        case "function_call":
+            return _given(fields, {"call_id": _text, "name": _text, "arguments": _text})
+        case "function_call_output":
+            output = fields.get("output")
+            return _given(fields, {"call_id": _text}) and (_text(output) or _item_texts(output))
+        case "reasoning":
+            return _given(fields, {"summary": _thoughts, "content": _thoughts})
+        case _:
+            return False
+
+
+_items: Final = _list_of(_item)
+
+
+def _input(value: Any) -> bool:
+    return _text(value) or _items(value)
+
+
+def _item_tool(tool: Any) -> bool:
+    fields = _fields(tool)
+    described = {"name": _text, "description": _text, "parameters": _object, "strict": _switch}
+    return fields.get("type") == "function" and _given(fields, described)
+
+
+def _item_choice(choice: Any) -> bool:
+    fields = _fields(choice)
+    return (fields.get("type") == "function" and _text(fields.get("name"))) or _text(choice)
+
+
+def _effort(value: Any) -> bool:
+    return _object(value) and _given(_fields(value), {"effort": _text})
+
+
+# --- Anthropic's messages ---------------------------------------------------------------------------------------------
+
+_BLOCK_TEXT: Final = frozenset(("type", "text", "cache_control"))
+_BLOCK_IMAGE: Final = frozenset(("type", "source", "cache_control"))
+_MESSAGE_ROLES: Final = ("user", "assistant", "system")
+_CHOICES: Final = ("auto", "any", "none", "tool")
+
+
+def _block_text(block: Any) -> bool:
+    fields = _fields(block)
+    return fields.get("type") == "text" and _text(fields.get("text")) and _nothing_but(fields, _BLOCK_TEXT)
+
+
+_block_texts: Final = _list_of(_block_text)
+
+
+def _text_or_blocks(value: Any) -> bool:
+    return _text(value) or _block_texts(value)
+
+
+def _image(source: Any) -> bool:
+    fields = _fields(source)
+    match fields.get("type"):
+        case "base64":
+            return bool(fields.get("data")) and _given(fields, {"data": _text, "media_type": _text})
+        case "url":
+            return bool(fields.get("url")) and _text(fields["url"])
+        case _:
+            return False
+
+
+def _block(block: Any) -> bool:
+    fields = _fields(block)
+    match fields.get("type"):
+        case "text":
+            return _block_text(block)
+        case "tool_use":
+            return _given(fields, {"id": _text, "name": _text, "input": _object})
+        case "tool_result":
+            return _given(fields, {"tool_use_id": _text, "is_error": _switch, "content": _text_or_blocks})
+        case "thinking":
+            return _given(fields, {"thinking": _text, "signature": _text})
+        case "image":
+            return _image(fields.get("source")) and _nothing_but(fields, _BLOCK_IMAGE)
+        case _:
+            return False
+
+
+_blocks: Final = _list_of(_block)
+
+
+def _message(message: Any) -> bool:
+    fields = _fields(message)
+    content = fields.get("content")
+    return fields.get("role") in _MESSAGE_ROLES and (_text(content) or _blocks(content))
+
+
+def _message_tool(tool: Any) -> bool:
+    fields = _fields(tool)
+    described = {"name": _text, "description": _text, "input_schema": _object, "strict": _switch}
+    return bool(fields) and fields.get("type") in (None, "custom") and _given(fields, described)
+
+
+def _message_choice(choice: Any) -> bool:
+    fields = _fields(choice)
+    return fields.get("type") in _CHOICES and _given(
+        fields, {"name": _text, "disable_parallel_tool_use": _switch}
+    )
+
+
+# --- the formats ------------------------------------------------------------------------------------------------------
+
+_SAMPLING: Final[Mapping[str, Check]] = {"temperature": _number, "top_p": _number}
+_FORMS: Final[Mapping[str, tuple[str, Mapping[str, Check]]]] = {
+    "openai-chat": (
+        "messages",
+        {
+            **_SAMPLING,
+            "messages": _list_of(_chat_turn),
+            "tools": _list_of(_chat_tool),
+            "tool_choice": _chat_choice,
+            "parallel_tool_calls": _switch,
+            "max_completion_tokens": _whole,
+            "max_tokens": _whole,
+            "stop": _text_or_texts,
+            "seed": _whole,
+            "response_format": _chat_format,
+            "reasoning_effort": _text,
+            "stream_options": _object,
+        },
+    ),
+    "openai-responses": (
+        "input",
+        {
+            **_SAMPLING,
+            "input": _input,
+            "instructions": _text,
+            "tools": _list_of(_item_tool),
+            "tool_choice": _item_choice,
+            "parallel_tool_calls": _switch,
+            "max_output_tokens": _whole,
+            "text": _never,
+            "reasoning": _effort,
+        },
+    ),
+    "anthropic": (
+        "messages",
+        {
+            **_SAMPLING,
+            "messages": _list_of(_message),
+            "system": _text_or_blocks,
+            "tools": _list_of(_message_tool),
+            "tool_choice": _message_choice,
+            "max_tokens": _whole,
+            "stop_sequences": _texts,
+            "output_config": _never,
+            "output_format": _never,
+        },
+    ),
+}
+"""Where the turns stand, and what each field that is read may hold. Any other field is left behind where it does not keep the request."""
