@@ -102,12 +102,26 @@ def _given(fields: Mapping[str, Any], checks: Mapping[str, Check]) -> bool:
 
 
 def _nothing_but(fields: Mapping[str, Any], known: frozenset[str]) -> bool:
-    return all(value is None for name, value in fields.items() if name not in known)
+    for name, value in fields.items():  # noqa: SIM110 - a generator for few fields is dearer than the look at them
+        if value is not None and name not in known:
+            return False
+    return True
 
 
 def _json_schema(value: Any) -> bool:
     fields = _fields(value)
-    return bool(fields) and _given(fields, {"name": _text, "schema": _object, "strict": _switch})
+    return bool(fields) and _given(fields, _SCHEMA)
+
+
+_SCHEMA: Final[Mapping[str, Check]] = {"name": _text, "schema": _object, "strict": _switch}
+_FUNCTION: Final[Mapping[str, Check]] = {
+    "name": _text,
+    "description": _text,
+    "parameters": _object,
+    "strict": _switch,
+}
+_CALLED: Final[Mapping[str, Check]] = {"call_id": _text, "name": _text, "arguments": _text}
+"""What a function's description holds, and a call of one, in both of OpenAI's formats."""
 
 
 # --- OpenAI's chat ----------------------------------------------------------------------------------------------------
@@ -140,14 +154,13 @@ def _chat_text(part: Any) -> bool:
 _chat_texts: Final = _list_of(_chat_text)
 
 
+_CHAT_CALL: Final[Mapping[str, Check]] = {"id": _text}
+
+
 def _chat_call(call: Any) -> bool:
     fields = _fields(call)
     function = _fields(fields.get("function"))
-    return (
-        bool(function)
-        and _given(fields, {"id": _text})
-        and _given(function, {"name": _text, "arguments": _text})
-    )
+    return bool(function) and _given(fields, _CHAT_CALL) and _given(function, _CALLED)
 
 
 _chat_calls: Final = _list_of(_chat_call)
@@ -166,8 +179,7 @@ def _chat_turn(turn: Any) -> bool:
 def _chat_tool(tool: Any) -> bool:
     fields = _fields(tool)
     function = _fields(fields.get("function"))
-    described = {"name": _text, "description": _text, "parameters": _object, "strict": _switch}
-    return fields.get("type", "function") == "function" and bool(function) and _given(function, described)
+    return fields.get("type", "function") == "function" and bool(function) and _given(function, _FUNCTION)
 
 
 def _chat_choice(choice: Any) -> bool:
@@ -202,6 +214,7 @@ def _item_text(part: Any) -> bool:
 
 _item_texts: Final = _list_of(_item_text)
 _thoughts: Final = _list_of(lambda part: _text(_fields(part).get("text")))
+_THOUGHT: Final[Mapping[str, Check]] = {"summary": _thoughts, "content": _thoughts}
 
 
 def _item(item: Any) -> bool:
@@ -211,12 +224,12 @@ def _item(item: Any) -> bool:
             content = fields.get("content")
             return fields.get("role") in _CHAT_ROLES and (_text(content) or _item_texts(content))
         case "function_call":
-            return _given(fields, {"call_id": _text, "name": _text, "arguments": _text})
+            return _given(fields, _CALLED)
         case "function_call_output":
             output = fields.get("output")
-            return _given(fields, {"call_id": _text}) and (_text(output) or _item_texts(output))
+            return _given(fields, _CALLED) and (_text(output) or _item_texts(output))
         case "reasoning":
-            return _given(fields, {"summary": _thoughts, "content": _thoughts})
+            return _given(fields, _THOUGHT)
         case _:
             return False
 
@@ -230,8 +243,7 @@ def _input(value: Any) -> bool:
 
 def _item_tool(tool: Any) -> bool:
     fields = _fields(tool)
-    described = {"name": _text, "description": _text, "parameters": _object, "strict": _switch}
-    return fields.get("type") == "function" and _given(fields, described)
+    return fields.get("type") == "function" and _given(fields, _FUNCTION)
 
 
 def _item_choice(choice: Any) -> bool:
@@ -263,11 +275,28 @@ def _text_or_blocks(value: Any) -> bool:
     return _text(value) or _block_texts(value)
 
 
+_PICTURE: Final[Mapping[str, Check]] = {"data": _text, "media_type": _text}
+_TOOL_USE: Final[Mapping[str, Check]] = {"id": _text, "name": _text, "input": _object}
+_TOOL_RESULT: Final[Mapping[str, Check]] = {
+    "tool_use_id": _text,
+    "is_error": _switch,
+    "content": _text_or_blocks,
+}
+_THINKING: Final[Mapping[str, Check]] = {"thinking": _text, "signature": _text}
+_MESSAGE_TOOL: Final[Mapping[str, Check]] = {
+    "name": _text,
+    "description": _text,
+    "input_schema": _object,
+    "strict": _switch,
+}
+_MESSAGE_CHOICE: Final[Mapping[str, Check]] = {"name": _text, "disable_parallel_tool_use": _switch}
+
+
 def _image(source: Any) -> bool:
     fields = _fields(source)
     match fields.get("type"):
         case "base64":
-            return bool(fields.get("data")) and _given(fields, {"data": _text, "media_type": _text})
+            return bool(fields.get("data")) and _given(fields, _PICTURE)
         case "url":
             return bool(fields.get("url")) and _text(fields["url"])
         case _:
@@ -280,11 +309,11 @@ def _block(block: Any) -> bool:
         case "text":
             return _block_text(block)
         case "tool_use":
-            return _given(fields, {"id": _text, "name": _text, "input": _object})
+            return _given(fields, _TOOL_USE)
         case "tool_result":
-            return _given(fields, {"tool_use_id": _text, "is_error": _switch, "content": _text_or_blocks})
+            return _given(fields, _TOOL_RESULT)
         case "thinking":
-            return _given(fields, {"thinking": _text, "signature": _text})
+            return _given(fields, _THINKING)
         case "image":
             return _image(fields.get("source")) and _nothing_but(fields, _BLOCK_IMAGE)
         case _:
@@ -302,15 +331,12 @@ def _message(message: Any) -> bool:
 
 def _message_tool(tool: Any) -> bool:
     fields = _fields(tool)
-    described = {"name": _text, "description": _text, "input_schema": _object, "strict": _switch}
-    return bool(fields) and fields.get("type") in (None, "custom") and _given(fields, described)
+    return bool(fields) and fields.get("type") in (None, "custom") and _given(fields, _MESSAGE_TOOL)
 
 
 def _message_choice(choice: Any) -> bool:
     fields = _fields(choice)
-    return fields.get("type") in _CHOICES and _given(
-        fields, {"name": _text, "disable_parallel_tool_use": _switch}
-    )
+    return fields.get("type") in _CHOICES and _given(fields, _MESSAGE_CHOICE)
 
 
 # --- the formats ------------------------------------------------------------------------------------------------------
