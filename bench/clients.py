@@ -27,6 +27,16 @@ MESSAGES: Final[Any] = [
         "content": "Where is my parcel? It was sent on Monday and I need it before the weekend.",
     },
 ]
+_SCHEMA: Final = {
+    "type": "object",
+    "properties": {"parcel": {"type": "string", "description": "Its number"}, "day": {"type": "string"}},
+    "required": ["parcel"],
+}
+_FUNCTIONS: Final = ("find_parcel", "find_address", "open_hours", "write_note", "call_driver")
+_TOLD: Final = "Looks it up at the depot, and tells what is known there."
+_LOOK: Final = {"parcel": "00340434161094042557"}
+_STEPS: Final = 4
+"""Calls an agent has made before the one that is measured."""
 _HEADERS: Final = {"authorization": f"Bearer {KEY}"}
 _BODY: Final = {"model": MODEL, "messages": MESSAGES}
 _DONE: Final = "[DONE]"
@@ -165,6 +175,44 @@ def anthropic_async(url: str, *, wrapped: bool = False) -> AsyncCall:
         return (await client.messages.create(model=MODEL, max_tokens=256, messages=MESSAGES[1:])).content[0]
 
     return call
+
+
+def openai_agent(url: str, *, wrapped: bool = False) -> Call:
+    """A step of an agent: four calls of functions and their results are sent, five functions are offered, one of them is called."""
+    from openai import OpenAI
+
+    client = _perhaps(OpenAI(base_url=url, api_key=KEY), wrapped=wrapped)
+    tools: Any = [
+        {"type": "function", "function": {"name": name, "description": _TOLD, "parameters": _SCHEMA}}
+        for name in _FUNCTIONS
+    ]
+    turns: Any = [MESSAGES[0]]
+    for step in range(_STEPS):
+        function = {"name": _FUNCTIONS[0], "arguments": json.dumps(_LOOK)}
+        turns += [
+            MESSAGES[1],
+            {"role": "assistant", "tool_calls": [{"id": f"call_{step}", "type": "function", "function": function}]},
+            {"role": "tool", "tool_call_id": f"call_{step}", "content": "It is in Hamburg."},
+        ]  # fmt: skip
+    return lambda: client.chat.completions.create(model=MODEL, messages=turns, tools=tools).choices[0].message
+
+
+def anthropic_agent(url: str, *, wrapped: bool = False) -> Call:
+    """The same of anthropic's client."""
+    from anthropic import Anthropic
+
+    client = _perhaps(Anthropic(base_url=url.removesuffix("/v1"), api_key=KEY), wrapped=wrapped)
+    tools: Any = [{"name": name, "description": _TOLD, "input_schema": _SCHEMA} for name in _FUNCTIONS]
+    turns: Any = []
+    for step in range(_STEPS):
+        call = {"type": "tool_use", "id": f"toolu_{step}", "name": _FUNCTIONS[0], "input": _LOOK}
+        result = {"type": "tool_result", "tool_use_id": f"toolu_{step}", "content": "It is in Hamburg."}
+        turns += [
+            MESSAGES[1],
+            {"role": "assistant", "content": [{"type": "text", "text": "I will look."}, call]},
+            {"role": "user", "content": [result]},
+        ]
+    return lambda: client.messages.create(model=MODEL, max_tokens=256, messages=turns, tools=tools).content
 
 
 def _perhaps(client: Client, *, wrapped: bool) -> Client:

@@ -15,6 +15,7 @@ from bench.harness import Measure, Scenario
 from bench.server import Address
 
 CALLS: Final = 128
+SHORT: Final = 10
 DELTAS: Final = 1000
 STREAMS: Final = 2
 BARE: Final = "bare"
@@ -64,6 +65,28 @@ SCENARIOS: Final = (
         lambda wrapped: _asynchronous(
             lambda url: clients.anthropic_async(url, wrapped=wrapped), "message", CALLS, 1
         ),
+    ),
+    _pair(
+        "wrap-openai-agent",
+        "what wrapping adds to a step of an agent that calls functions, openai's client, blocking",
+        lambda wrapped: _blocking(
+            lambda url: clients.openai_agent(url, wrapped=wrapped), "ok-call", CALLS, 1
+        ),
+    ),
+    _pair(
+        "wrap-anthropic-agent",
+        "the same of anthropic's client",
+        lambda wrapped: _blocking(
+            lambda url: clients.anthropic_agent(url, wrapped=wrapped), "message-call", CALLS, 1
+        ),
+    ),
+    _pair(
+        "wrap-short-stream",
+        f"what wrapping adds to a whole stream of {SHORT} deltas of openai's client, blocking",
+        lambda wrapped: _blocking(
+            lambda url: clients.openai_stream(url, wrapped=wrapped), f"sse-{SHORT}", CALLS, 1
+        ),
+        "us a stream",
     ),
     _pair(
         "wrap-stream-sync",
