@@ -650,6 +650,52 @@ def test_an_instrumentation_on_the_client_itself_is_kept(url: Callable[[str], st
     assert client.__dict__["request"] is traced
 
 
+@pytest.mark.parametrize("fault", ["status:503", "rst-no-response"])
+@pytest.mark.parametrize("colour", ["blocking", "asynchronous"])
+def test_attempts_are_counted_though_something_on_the_client_hides_the_hook_before_sending(
+    server: FaultServer, url: Callable[[str], str], session: str, fault: str, colour: str
+) -> None:
+    async def nothing(_: object) -> None: ...
+
+    async def ask_later() -> None:
+        async with asynchronous(url(fault), breaker=CALMED) as client:
+            vars(client)["_prepare_request"] = nothing
+            await client.chat.completions.create(model=MODEL, messages=ASK)
+
+    def ask() -> None:
+        client = blocking(url(fault), breaker=CALMED)
+        vars(client)["_prepare_request"] = id
+        client.chat.completions.create(model=MODEL, messages=ASK)
+
+    with pytest.raises(openai.APIError) as raised:
+        asyncio.run(ask_later()) if colour == "asynchronous" else ask()
+    outcome = outcome_of(raised.value)
+    assert outcome is not None
+    assert len(outcome.attempts) == len(server.requests(session)) == 3
+
+
+def test_a_key_that_cannot_be_fetched_again_takes_no_more_time_than_the_deadline_leaves(
+    url: Callable[[str], str],
+) -> None:
+    async def main() -> None:
+        fetched = 0
+
+        async def key() -> str:
+            nonlocal fetched
+            fetched += 1
+            if fetched == 2:
+                await asyncio.Event().wait()
+            return "sk-test"
+
+        async with openai.AsyncOpenAI(api_key=key, base_url=url("status:503")) as client, asyncio.timeout(30):
+            wrap(client, retry=QUICK, breaker=CALMED, deadline=0.5, fallback=canned("Call us."))
+            answer = await client.chat.completions.create(model=MODEL, messages=ASK)
+        assert answer.choices[0].message.content == "Call us."
+        assert fetched == 2
+
+    asyncio.run(main())
+
+
 def test_a_client_without_a_policy_of_its_own_keeps_its_number_of_retries(
     server: FaultServer, url: Callable[[str], str], session: str
 ) -> None:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import sys
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, cast, final
 
 from resilient_ai.adopt.answers import is_read
@@ -87,6 +88,7 @@ class Passage:
         "_renewed",
         "_retries",
         "_sdk",
+        "_told",
         "reads_by_itself",
     )
 
@@ -105,6 +107,7 @@ class Passage:
         self._chain = chain
         self._sdk = sdk
         self._renewed = False  # the SDK has thrown away the key its provider refused, and fetches another
+        self._told = False  # the failure after which the loop waits has been told to the state machine
         self._at = Progress(
             policy, chain, codec, sdk.body, watching, read=read, stream=sdk.stream, blocking=sdk.blocking
         )
@@ -172,6 +175,9 @@ class Passage:
             if self._at.over:
                 raise
             self._exchange.tell(error)
+            if self._at.asked is None and not self._told:
+                with suppress(LeftLoop):
+                    self._begun()  # something hides the hook before sending
             if self._at.asked is not None:
                 self._at.fail(error, again=self._again(error))
             if self._at.goes_on and not self._sdk.replayable:
@@ -263,11 +269,12 @@ class Passage:
         self._renewed = renewed
         self._exchange.know_key()
         if self._at.asked is None:
-            return self._at.goes_on
+            self._begun()  # as in `_through_the_sdk`, or a middleware answered before it
         refused = self._refused(response)
         if refused is None:
             return False  # the SDK reads and raises it, and the runtime asks again
         self._at.fail(refused, again=self._renewed or None)
+        self._told = True
         return self._at.goes_on
 
     def _refused(self, response: Any) -> Exception | None:
@@ -297,10 +304,11 @@ class Passage:
         if self._at.over or not isinstance(error, Exception) or isinstance(error, LeftLoop):
             return False
         if self._at.asked is None and not answered:
-            self._begun()  # a middleware ended it before it was sent
+            self._begun()  # as above
         if self._at.asked is not None:
             self._exchange.tell(error)
             self._at.fail(error, again=own)
+            self._told = True
         return self._at.goes_on
 
     def pause(self, own: Callable[[], float]) -> float:
@@ -309,12 +317,16 @@ class Passage:
         Raises:
             LeftLoop: It must not ask again; an SDK of the older kind did not ask before it came here.
         """
-        if self._at.asked is not None:
+        if not self._told:
+            if self._at.asked is None:
+                self._begun()  # as in `_through_the_sdk`
             error = sys.exception()
             self._exchange.know_key()
             self._at.fail(error if isinstance(error, Exception) else AttemptTimeout(), again=True)
+        self._told = False
         if not self._at.goes_on:
             raise LeftLoop
+        self._at.arm_ahead()
         if self._policy.settings.retry is None and not self._at.timed:
             return own()  # neither a policy nor a clock of ours has a say in it
         step = self._at.step

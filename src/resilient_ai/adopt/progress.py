@@ -285,6 +285,15 @@ class Progress:
         self._armed = scope.until
         self._timer.reschedule(asyncio.get_running_loop().time() + scope.until - self.driver.clock.now())
 
+    def arm_ahead(self) -> None:
+        """Sets the timer for what comes before the next attempt is sent: the pause, and perhaps a key that is fetched anew."""
+        step, hop = self.step, self.call.hop
+        if self._timer is None or self._timer.expired() or hop is None or not isinstance(step, Pause):
+            return
+        now = self.driver.clock.now()
+        until = min(step.until + hop.timeouts.attempt, self.call.latest(now))
+        self._timer.reschedule(asyncio.get_running_loop().time() + until - now)
+
     def disarm(self) -> None:
         """No attempt is under way."""
         self._armed = None

@@ -191,6 +191,10 @@ class Call:
         self._step = step
         return step
 
+    def latest(self, now: float) -> float:
+        """By when the model the call has turned to must have answered."""
+        return self.until if self._hop is None else self._choice.latest(self._hop, now)
+
     def resume(self, now: float) -> Step:
         """The step after a pause."""
         if self._paused_at is not None:
