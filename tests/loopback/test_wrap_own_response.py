@@ -7,7 +7,7 @@ import gc
 import inspect
 import re
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -110,6 +110,60 @@ async def read(stream: Any) -> list[Any]:
 
 async def closed(client: Any) -> None:
     await of(client.close())
+
+
+class Traced(httpx2.SyncByteStream, httpx2.AsyncByteStream):
+    """A body that is traced as anthropic's SDK does it: a stream tells what stands here of every event."""
+
+    def __init__(self, below: Any, told: list[str]) -> None:
+        self._below = below
+        self.stream_observer = self
+        self._told = told
+
+    def begin(self) -> None:
+        self._told.append("begin")
+
+    def item(self, item: object) -> None:
+        self._told.append(type(item).__name__)
+
+    def end(self, how: str, *_: object) -> None:
+        self._told.append(how)
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from self._below
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for piece in self._below:
+            yield piece
+
+    def close(self) -> None:
+        self._below.close()
+
+    async def aclose(self) -> None:
+        await self._below.aclose()
+
+
+@pytest.mark.parametrize("kind", ["Anthropic", "AsyncAnthropic"])
+def test_what_traces_a_stream_of_anthropic_is_told_of_every_event(
+    kind: str, server: FaultServer, session: str
+) -> None:
+    sdk = Sdk(anthropic, kind, httpx2)
+
+    async def told_of(wrapped: bool) -> list[str]:  # noqa: FBT001 - once each
+        told: list[str] = []
+
+        def hook(response: Any) -> None:
+            response.stream = Traced(response.stream, told)
+
+        client = sdk.client(server, session, http_client=sdk.http_client(hook))
+        stream = await of(sdk.ask(wrap(client) if wrapped else client, stream=True))
+        await read(stream)
+        await closed(client)
+        return told
+
+    bare = asyncio.run(told_of(wrapped=False))
+    assert len(bare) > 3
+    assert asyncio.run(told_of(wrapped=True)) == bare
 
 
 @pytest.mark.parametrize("sdk", SDKS)
