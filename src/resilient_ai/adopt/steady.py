@@ -81,18 +81,18 @@ class Steady:
         answer, recurring = self._answer, self._recurring
         texts = answer.texts
         before = len(texts)
+        now = self.now()
         if (
             piece
+            and now <= until
             and recurring is not None
             and answer.size + len(piece) <= MAX_ANSWER_CHARACTERS
-            and recurring.read(piece, texts) == len(piece)
+            and recurring.read(piece, texts, whole=True) == len(piece)
         ):
-            now = self.now()
-            if now <= until:
-                for text in texts[before:]:
-                    answer.size += len(text)
-                self.left = self._pace.came(asked, now, len(texts) - before)
-                return True
+            for text in texts[before:]:
+                answer.size += len(text)
+            self.left = self._pace.came(asked, now, len(texts) - before)
+            return True
         del texts[before:]
         self._pace.asked(asked)
         if piece is not None:

@@ -5,7 +5,7 @@ its text are known, and an event of the same bytes around another plain string i
 parse. Whatever differs by one byte elsewhere is read in full again, so what comes out is the same, only sooner.
 
 Where the text stands is proved, not tried. An event without a backslash holds its strings as they are; if the text is one of them, and its
-bytes in quotes are found at one place only, there it is.
+bytes in quotes are found at one place only, there it is. Events that are numbered go on with the next number.
 """
 
 from __future__ import annotations
@@ -28,26 +28,39 @@ _SPACES: Final = re.compile(rb" *")
 
 _OBFUSCATION: Final = b'"obfuscation":"'
 """OpenAI hides the length of a piece of text behind a string of random length. Nobody reads it."""
+_NUMBER: Final = b'"sequence_number"'
+_NUMBERED: Final = re.compile(rb'("sequence_number": ?)(\d{1,15})(?=[,}])')
 _STRUCTURE: Final = frozenset(b'"}] \r\n')
 """What stands behind a text that is the last string of its event. Anthropic hides lengths behind spaces there."""
 
 
 @final
 class RecurringEvent:
-    """The bytes around the text of an event, its padding aside.
+    """The bytes around the text of an event, its padding aside; where it is numbered they are patterns for its number.
 
     Attributes:
-        met: Such an event came again.
+        characters: Of the texts of all such events since; none is without.
+        number: The last one's; None where they are not numbered.
+        last: The last one, where they are numbered.
     """
 
-    __slots__ = ("_after", "_before", "_padding", "_rest", "met")
+    __slots__ = ("_after", "_before", "_padding", "_rest", "characters", "last", "number")
 
-    def __init__(self, before: bytes, after: bytes, padding: re.Pattern[bytes] | None, rest: bytes) -> None:
+    def __init__(
+        self,
+        before: bytes,
+        after: bytes,
+        padding: re.Pattern[bytes] | None,
+        rest: bytes,
+        number: int | None = None,
+    ) -> None:
         self._before = before
         self._after = after
         self._padding = padding
         self._rest = rest
-        self.met = False
+        self.characters = 0
+        self.number = number
+        self.last = b""
 
     @classmethod
     def learned(cls, data: bytes, text: str) -> Self | None:
@@ -75,13 +88,31 @@ class RecurringEvent:
                 last = after.rindex(b"}")
                 head, tail = after[:last], after[last:]
             after, padding, rest = head, _SPACES, tail.lstrip(b" ")
-        return cls(before, after, padding, rest)
+        if _NUMBER not in data:
+            return cls(before, after, padding, rest)
+        found = _NUMBERED.search(data)
+        if found is None or data.count(_NUMBER) != 1:
+            return None
+        return cls(_pattern(before), _pattern(after), padding, _pattern(rest), int(found[2]))
 
-    def read(self, data: bytes, texts: list[str]) -> int:
-        """Appends the texts of the events `data` begins with to `texts`, as long as they are such events; how many bytes those are."""
-        at, size = 0, len(data)
+    def read(self, data: bytes, texts: list[str], *, whole: bool = False) -> int:
+        """Appends the texts of the events `data` begins with to `texts`, as long as they are such events; how many bytes those are.
+
+        Args:
+            data: What came.
+            texts: The texts so far.
+            whole: Unless all of `data` are such events none has come.
+        """
+        at, size, characters = 0, len(data), self.characters
         before, after, padding, rest = self._before, self._after, self._padding, self._rest
-        while at < size and data.startswith(before, at):
+        number, last = self.number, 0
+        while at < size:
+            if number is not None:
+                number += 1
+                numbers = {b"n": number}
+                before, after, rest = self._before % numbers, self._after % numbers, self._rest % numbers
+            if not data.startswith(before, at):
+                break
             begin = at + len(before)
             end = data.find(b'"', begin)
             try:
@@ -105,10 +136,19 @@ class RecurringEvent:
                     end = padded.end()
                 end += len(rest)
             texts.append(text)
-            at = end
-        if at:
-            self.met = True
+            characters += len(text)
+            last, at = at, end
+        if at and (at == size or not whole):
+            self.characters = characters
+            if number is not None:
+                self.number = number if at == size else number - 1
+                self.last = data[last:at]
         return at
+
+
+def _pattern(part: bytes) -> bytes:
+    """`part` with a place for the number, if that stands in it."""
+    return _NUMBERED.sub(rb"\1%(n)d", part.replace(b"%", b"%%"))
 
 
 def _unescaped(inside: bytes) -> str:

@@ -54,8 +54,8 @@ class TextReader(EventReader, Protocol):
     plain: bool
     """The last event said a text, which is one of its strings as it stands; with another one there it would say that. Nothing else matters of it."""
 
-    def recurred(self) -> None:
-        """Events that differ from the last one in their text came, and were not read."""
+    def recurred(self, events: RecurringEvent) -> None:
+        """Events that differ from the last one in their text, and in their number, came and were not read."""
         ...
 
 
@@ -123,9 +123,9 @@ class SSEDecoder:
             if at == len(data):
                 return self.take()
             data = data[at:]
-            if recurring.met and self._text_reader is not None:
+            if recurring.characters and self._text_reader is not None:
                 self._learned = 0
-                self._text_reader.recurred()
+                self._text_reader.recurred(recurring)
             self.recurring = None  # what comes now may change what the event means
         if self.complete:
             return []

@@ -18,6 +18,9 @@ from resilient_ai.models.wire.anthropic.stream_read import MessagesReader
 from resilient_ai.models.wire.openai_chat import OpenAIChat
 from resilient_ai.models.wire.openai_chat.reply import decode_reply as decode_chat
 from resilient_ai.models.wire.openai_chat.stream_read import ChatReader
+from resilient_ai.models.wire.openai_responses import OpenAIResponses
+from resilient_ai.models.wire.openai_responses.reply import decode_reply as decode_response
+from resilient_ai.models.wire.openai_responses.stream_read import ResponsesReader
 from resilient_ai.models.wire.recurring import RecurringEvent
 from resilient_ai.models.wire.sse import SSEDecoder
 
@@ -75,6 +78,19 @@ odd_messages: st.SearchStrategy[dict[str, JSON]] = st.sampled_from(
         {"type": "message_stop"},
     ]
 )
+
+
+def said(text: str, number: JSON, **more: JSON) -> dict[str, JSON]:
+    return {
+        "type": "response.output_text.delta",
+        "item_id": "msg_1",
+        "output_index": 0,
+        "delta": text,
+        "sequence_number": number,
+        **more,
+    }
+
+
 raw = st.sampled_from(
     [b": ping\n\n", b"data: {\n\n", b"\r\n", b" ", b"data: \xff\n\n", b"data: [DONE]\n\n", b"\n"]
 )
@@ -161,6 +177,101 @@ def test_a_stream_of_messages_says_the_same_whether_its_events_are_recognised_or
     assert read(Anthropic().stream_decoder(), pieces) == read(full, pieces)
 
 
+CLOSED: JSON = {
+    "id": "resp_1",
+    "output": [{"type": "message", "content": [{"type": "output_text", "text": "abcde"}]}],
+}
+odd_responses: st.SearchStrategy[dict[str, JSON]] = st.sampled_from(
+    [
+        {"type": "response.refusal.delta", "output_index": 0, "delta": "no"},
+        {"type": "response.output_text.done", "output_index": 0, "text": "abc"},
+        {"type": "response.output_text.done", "output_index": 0, "content_index": 1, "text": "x"},
+        {"type": "response.output_text.delta", "output_index": 1, "delta": "x"},
+        {
+            "type": "response.output_text.delta",
+            "output_index": 0,
+            "delta": "x",
+            "nested": {"sequence_number": 4},
+        },
+        {
+            "type": "response.output_item.done",
+            "output_index": 0,
+            "item": {"type": "message", "content": [{"type": "output_text", "text": "abcd"}]},
+        },
+        {"type": "response.in_progress", "response": {"id": "resp_1", "model": "m"}},
+        {"type": "response.completed", "response": CLOSED},
+        {"type": "error", "message": "down"},
+    ]
+)
+
+
+@st.composite
+def responses(make: st.DrawFn) -> list[bytes]:
+    """A stream of a response in the pieces it comes in: nearly always numbered one by one, at times not at all, twice or out of order."""
+    events: list[bytes] = []
+    number: float = make(st.integers(0, 3))
+    shape: dict[str, JSON] = make(st.sampled_from([{}, {"logprobs": []}, {"100%": "%d %(n)d"}]))
+    first = make(st.booleans())
+    for _ in range(make(st.integers(1, 14))):
+        kind = make(st.integers(0, 19))
+        if kind == 0 and events:
+            events.append(events[-1])
+            continue
+        number = number + 1 if kind > 1 else make(st.sampled_from([0, number, number + 2, -1, True, 1.5]))
+        if kind < 4:
+            event = {**make(odd_responses), "sequence_number": number}
+        else:
+            more = dict(shape)
+            if make(st.booleans()):
+                more["obfuscation"] = make(st.text("aZ09", max_size=3))
+            event = said(make(st.sampled_from("abc") | texts), number, **more)
+            if kind == 4:
+                del event["sequence_number"]
+            elif first:
+                event = {"type": event["type"], "sequence_number": number, **event}
+        events.append(written(event))
+    whole = b"".join(events)
+    if make(st.booleans()):
+        return events
+    cuts = sorted(make(st.lists(st.integers(0, len(whole)), max_size=4)))
+    return [whole[a:b] for a, b in zip([0, *cuts], [*cuts, len(whole)], strict=True) if a < b]
+
+
+@settings(max_examples=600, deadline=None)
+@given(responses())
+@example([written(said(text, number)) for number, text in enumerate("abc")])
+@example([written(said("a", 1)), *[written(said("a", 2))] * 3, written(said("a", 3))])
+@example(
+    [
+        *(written(said(text, number)) for number, text in enumerate("abcd")),
+        written(
+            {"type": "response.output_text.done", "output_index": 0, "text": "abcd", "sequence_number": 4}
+        ),
+        written({"type": "response.completed", "response": CLOSED, "sequence_number": 5}),
+    ]
+)
+def test_a_stream_of_a_response_says_the_same_whether_its_events_are_recognised_or_read_in_full(
+    pieces: list[bytes],
+) -> None:
+    full = SSEDecoder(ResponsesReader(), decode_response)
+    assert read(OpenAIResponses().stream_decoder(), pieces) == read(full, pieces)
+
+
+def test_numbered_events_are_recognised_only_one_by_one() -> None:
+    decoder = OpenAIResponses().stream_decoder()
+    decoder.feed(written(said("one", 7, obfuscation="xyz")))
+    recurring = decoder.recurring
+    assert recurring is not None
+    out: list[str] = []
+    eight, nine = (written(said(text, number, obfuscation="")) for text, number in (("8", 8), ("9", 9)))
+    assert recurring.read(nine, out) == 0
+    assert recurring.read(eight + eight, out, whole=True) == len(eight)
+    assert recurring.number == 7, "not all of it: none has come"
+    assert recurring.read(eight + nine, out, whole=True) == len(eight + nine)
+    assert (recurring.number, recurring.last) == (9, nine)
+    assert recurring.read(nine, out) == 0
+
+
 @pytest.mark.parametrize(
     ("first", "others"),
     [
@@ -228,7 +339,7 @@ def test_the_first_piece_of_a_text_is_enough_to_recognise_the_next_ones() -> Non
         recurring = decoder.recurring
         assert recurring is not None
         assert decoder.feed(say("two")) == [Chunk("two")]
-        assert recurring.met
+        assert recurring.characters == 3
         assert decoder.recurring is recurring
 
 

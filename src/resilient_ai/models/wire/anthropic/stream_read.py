@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal, final
+from typing import TYPE_CHECKING, Final, Literal, final
 
 from resilient_ai.messages import JSON, Chunk, ToolCallDelta
 from resilient_ai.models.wire import Malformed, Truncated
@@ -28,6 +28,9 @@ from resilient_ai.models.wire.jsonbody import JSONObject
 from resilient_ai.models.wire.reported import reported, reported_event
 from resilient_ai.models.wire.shape import label, string
 from resilient_ai.models.wire.sse import event_object
+
+if TYPE_CHECKING:
+    from resilient_ai.models.wire.recurring import RecurringEvent
 
 _OWN_NAMES: Final = frozenset(
     (
@@ -112,7 +115,7 @@ class MessagesReader:
         elif kind == "message_stop":
             self._stop()
 
-    def recurred(self) -> None:
+    def recurred(self, events: RecurringEvent) -> None:
         """See `TextReader`. Nothing is kept of a piece of text."""
 
     def ended(self) -> None:

@@ -7,7 +7,7 @@ after the finish reason. `[DONE]` without a finish reason counts as the end the 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, final
+from typing import TYPE_CHECKING, Final, final
 
 from resilient_ai.messages import JSON, Chunk, ToolCallDelta
 from resilient_ai.models.wire import SHOWN, Malformed, ReportedError, Truncated
@@ -27,6 +27,9 @@ from resilient_ai.models.wire.openai_chat.names import (
 from resilient_ai.models.wire.reported import reported, reported_event
 from resilient_ai.models.wire.shape import arguments_text, details, items, label, mapping, string
 from resilient_ai.models.wire.sse import event_object
+
+if TYPE_CHECKING:
+    from resilient_ai.models.wire.recurring import RecurringEvent
 
 OTHER_CHOICES: Final = "other_choices"
 """Flag: the provider sent several answers; the first counts."""
@@ -102,7 +105,7 @@ class ChatReader:
         if told is not None:
             out.append(Chunk(usage=read_usage(told, self.flags)))
 
-    def recurred(self) -> None:
+    def recurred(self, events: RecurringEvent) -> None:  # noqa: ARG002 - that they came is enough
         """See `TextReader`. They had the id of the answer, as the last one had."""
         self._answers = _SETTLED
 

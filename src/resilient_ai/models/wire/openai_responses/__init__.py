@@ -69,7 +69,8 @@ class OpenAIResponses:
 
     def stream_decoder(self) -> SSEDecoder:
         """A decoder for one streamed answer. A whole body in place of a stream is read as well."""
-        return SSEDecoder(ResponsesReader(), decode_reply)
+        reader = ResponsesReader()
+        return SSEDecoder(reader, decode_reply, reader)
 
     def stream_encoder(self, *, model: str, include_usage: bool = True) -> ResponsesStreamEncoder:
         """An encoder for one streamed answer, under the name `model`."""

@@ -7,11 +7,12 @@ the finished response, what the deltas left out is taken from there. Sequence nu
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, final
+from typing import TYPE_CHECKING, Final, final
 
 from resilient_ai.messages import JSON, Chunk, ToolCallDelta
 from resilient_ai.models.wire import SHOWN, Malformed, ReportedError, Truncated
 from resilient_ai.models.wire.flags import REPEATED
+from resilient_ai.models.wire.framing import SSEParser
 from resilient_ai.models.wire.identifiers import call_id
 from resilient_ai.models.wire.openai_responses.names import (
     CALL_STATE_FIELDS,
@@ -27,6 +28,9 @@ from resilient_ai.models.wire.reported import reported, reported_event
 from resilient_ai.models.wire.shape import arguments_text, items, label, mapping, string
 from resilient_ai.models.wire.sse import event_object
 
+if TYPE_CHECKING:
+    from resilient_ai.models.wire.recurring import RecurringEvent
+
 INCONSISTENT: Final = "inconsistent_stream"
 """Flag: events out of their order, or a finished text that is not as long as its pieces together."""
 
@@ -38,7 +42,7 @@ _Event = Mapping[str, JSON]
 
 @final
 class ResponsesReader:
-    """The `EventReader` of responses."""
+    """The `TextReader` of responses."""
 
     __slots__ = (
         "_calls",
@@ -47,17 +51,19 @@ class ResponsesReader:
         "_id",
         "_last",
         "_number",
+        "_place",
         "_reasoned",
         "_refused",
         "_sent",
         "_thought",
         "complete",
         "flags",
+        "plain",
         "shows",
     )
 
     def __init__(self) -> None:
-        self.complete = self.shows = False
+        self.complete = self.shows = self.plain = False
         self.flags: list[str] = []
         self._id: str | None = None
         self._number = -1
@@ -66,22 +72,26 @@ class ResponsesReader:
         self._refused = False
         self._reasoned = False
         self._characters = 0  # of text, handed out
+        self._place = 0  # of the last piece of text
         self._sent: dict[int, int] = {}  # place -> characters of it handed out
         self._thought: dict[int, int] = {}  # place of a reasoning -> its last part
         self._calls: dict[int, int] = {}  # place of a call -> our index
 
     def event(self, name: str, data: bytes, out: list[Chunk]) -> None:
         """See `EventReader`."""
+        self.plain = False
         if not data or data.isspace() or data[:6] == b"[DONE]":
             return
         event = event_object(data)
         kind = event.get("type") or name
         if not isinstance(kind, str):
             raise Malformed("the type of an event is not a string")
-        if self._is_repeated(event.get("sequence_number"), data):
+        number = event.get("sequence_number")
+        if self._is_repeated(number, data):
             return
         if kind == "response.output_text.delta":
             self._text(event, out)
+            self.plain = type(number) is int and number >= 0
             return
         match kind:
             case "response.function_call_arguments.delta":
@@ -126,6 +136,16 @@ class ResponsesReader:
         self._last = data
         return False
 
+    def recurred(self, events: RecurringEvent) -> None:
+        """See `TextReader`."""
+        if events.number is None:
+            raise AssertionError("events without a number do not recur here")
+        self._characters += events.characters
+        self._sent[self._place] += events.characters
+        self._counts = True
+        self._number = events.number
+        (self._last,) = (event.data for event in SSEParser().feed(events.last))
+
     def ended(self) -> None:
         """See `EventReader`."""
         raise Truncated("the stream ended before the response was complete")
@@ -133,7 +153,7 @@ class ResponsesReader:
     def _text(self, event: _Event, out: list[Chunk]) -> None:
         delta = string(event.get("delta"), "delta")
         if delta:
-            self._add(event, delta)
+            self._place = self._add(event, delta)
             self._characters += len(delta)
             out.append(Chunk(delta))
 
@@ -274,9 +294,10 @@ class ResponsesReader:
         for place, item in enumerate(calls[len(self._calls) :], len(self._calls)):
             self._begin_call(-2 - place, item, out)
 
-    def _add(self, event: _Event, delta: str) -> None:
+    def _add(self, event: _Event, delta: str) -> int:
         place = _place(event)
         self._sent[place] = self._sent.get(place, 0) + len(delta)
+        return place
 
     def _flag(self, flag: str) -> None:
         if flag not in self.flags:
