@@ -177,6 +177,7 @@ def test_another_model_is_asked_what_was_sent_whatever_the_caller_does_to_his_li
         client = wrap(openai.OpenAI(api_key="k", http_client=transport), fallback=behind, **POLICY)
         api = client.responses if wire == "openai-responses" else client.chat.completions
         api.create(**{**BODIES[wire], name: asked})
+    behind.close()
     ((_, body),) = server.seen
     assert "first" in str(body)
     assert not any(word in str(body) for word in ("second", "third"))
@@ -187,7 +188,7 @@ def test_who_is_asked_in_the_place_of_a_provider_whose_breaker_is_open_is_asked_
 ) -> None:
     # Anthropic's SDK leaves out what nobody gave only when it sends, and here nothing is sent.
     behind = OpenAIModel("other-1", f"{server.url()}/v1", "k")
-    with anthropic.Anthropic(api_key="k", base_url=server.url(below="down"), max_retries=0) as client:
+    with anthropic.Anthropic(api_key="k-open", base_url=server.url(below="down"), max_retries=0) as client:
         wrap(client, fallback=behind, retry=Retry(attempts=1), breaker=Breaker(consecutive=1))
         ask: Callable[..., Any] = client.messages.create
         server.seen.clear()
@@ -197,6 +198,7 @@ def test_who_is_asked_in_the_place_of_a_provider_whose_breaker_is_open_is_asked_
         [],
         ["circuit_open"],
     ]
+    behind.close()
     failed_over, skipped = server.seen
     assert failed_over == skipped
 
@@ -256,7 +258,7 @@ def test_answers_that_are_sent_back_as_they_came_reach_who_is_asked_in_the_place
         ],
     }
     behind = OpenAIModel("other-1", f"{server.url()}/v1", "k")
-    place: dict[str, Any] = {"api_key": "k", "base_url": server.url(below="down"), "max_retries": 0}
+    place: dict[str, Any] = {"api_key": f"k-{colour}", "base_url": server.url(below="down"), "max_retries": 0}
     policy: dict[str, Any] = {
         "fallback": behind,
         "retry": Retry(attempts=1),
@@ -275,6 +277,7 @@ def test_answers_that_are_sent_back_as_they_came_reach_who_is_asked_in_the_place
                     await wrap(client, **policy).messages.create(**asked)
 
         asyncio.run(ask())
+    behind.close()
     failed_over, skipped = server.seen
     assert failed_over == skipped
     assert all(word in str(skipped) for word in ("Where?", "I look.", "Here."))
