@@ -529,6 +529,15 @@ def test_an_answer_the_parser_refuses_leaves_no_reference_cycle(
         gc.enable()
 
 
+@pytest.mark.parametrize("fault", ["status:500", "html-200", "connect-refused"])
+def test_a_call_that_a_fallback_answered_leaves_no_reference_cycle_that_holds_the_prompt(
+    url: Callable[[str], str], fault: str
+) -> None:
+    client = blocking(url(fault), breaker=CALMED, fallback=canned("Call us."))
+    assert client.chat.completions.create(model=MODEL, messages=ASK).choices[0].message.content == "Call us."
+    assert not holds_on(client, streamed=False)
+
+
 @pytest.mark.parametrize("deadline", [None, 30.0])
 def test_a_loop_that_keeps_cancelled_timers_does_not_keep_the_prompt(
     url: Callable[[str], str], deadline: float | None

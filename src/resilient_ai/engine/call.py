@@ -318,6 +318,7 @@ class Call:
         """Closes the history. Called exactly once, whatever happened."""
         if self._retries is not None:
             self._retries.forget()  # their errors may hold whoever holds the call
+        self.endings.clear()  # as above
         self.around = None
         served = self._hop if reply is not None else None
         return self._books.closed(now, wall, error, reply, served)
@@ -499,6 +500,8 @@ class Call:
         state.budget.refund(None if retries is None else retries.drawn)
         if retries is not None:
             retries.forget()  # their errors may hold whoever holds the call
+        if self.endings:
+            self.endings.clear()  # as above
         self.around = None
 
     def _blame(self, step: Ask, verdict: Verdict, now: float) -> None:

@@ -182,7 +182,6 @@ def closed(call: Call, driver: Driver, error: Exception) -> Outcome:
     around = call.around
     outcome = call.finish(driver.clock.now(), driver.clock.wall(), error_type(error, call), None)
     bare(error, around)
-    call.endings.clear()  # whoever holds the call would hold the errors, and they the call by their tracebacks
     attach(error, outcome, note=not isinstance(error, ResilientError) or isinstance(error, ModelError))
     return outcome
 
