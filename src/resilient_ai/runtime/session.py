@@ -249,13 +249,16 @@ class Session:
                 if self._source is None:
                     raise  # as above
                 await self._close_source()
+                if self.ended:
+                    raise  # as above
                 self._settle(failed(step, scope, _phased(error, pace.phase), self._judge))
                 continue
             if chunks is None:
                 await self._end(step, scope, pace)
             elif not self._take(chunks, step, pace, now):
                 await self._close_source()
-                self._settle(failed(step, scope, endless(step), self._judge))
+                if not self.ended:  # as above
+                    self._settle(failed(step, scope, endless(step), self._judge))
 
     async def _advance(self) -> None:
         """Does what the state machine says, up to an open stream or the end."""
@@ -331,6 +334,8 @@ class Session:
             raise AssertionError("an end without a stream")
         if self._check is None and self._call.untold:
             await self._close_source()
+            if self.ended:
+                return  # somebody else has closed the stream meanwhile, and the books with it
             now = self.driver.clock.now()
             self._call.commit(now)
             history = self._call.unread(scope.notes, now, pace.first_content, pace.away)
@@ -344,6 +349,8 @@ class Session:
         """The same where somebody wants to know what the answer is: who checks it, who watches, what counts its tokens."""
         reply = source.completed(self._assembled(scope))
         await self._close_source()
+        if self.ended:
+            return  # as above
         error: Exception | None = None
         if self._check is not None:
             try:

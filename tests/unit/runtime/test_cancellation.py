@@ -9,8 +9,10 @@ from typing import Any, TypeVar
 import pytest
 
 from cancelling import CancelledAt
-from resilient_ai import Limits, ResilientModel, Retry, Stream
+from echoing_models import Echo, Pieces
+from resilient_ai import Chunk, Limits, Reply, Request, ResilientModel, Retry, Stream
 from resilient_ai.core import events
+from resilient_ai.core.model import ChunkSource, Scope
 from resilient_ai.testing import Captured, ManualClock, ScriptedModel, SteadyRandom, cut, error, ok, stall
 
 T = TypeVar("T")
@@ -190,6 +192,63 @@ def test_a_stream_that_another_task_closes_at_any_instant_gives_everything_back(
 
     clock.run(main())
     _nothing_is_left(chain, [first, second], captured)
+
+
+class SlowToClose(Pieces):
+    """Text that ends well or breaks; closing it takes two seconds of `clock`."""
+
+    def __init__(self, clock: ManualClock, *, breaks: bool) -> None:
+        super().__init__(Reply("one"))
+        self.clock = clock
+        self.breaks = breaks
+
+    async def receive(self, until: float) -> list[Chunk] | None:
+        chunks = await super().receive(until)
+        if chunks is None and self.breaks:
+            raise ConnectionError
+        return chunks
+
+    async def aclose(self) -> None:
+        await self.clock.asleep(2)
+
+
+class Streaming(Echo):
+    """Answers with one such stream."""
+
+    def __init__(self, source: SlowToClose) -> None:
+        super().__init__(lambda _: Reply("one"))
+        self.source = source
+
+    async def open(self, request: Request, scope: Scope) -> ChunkSource:
+        return self.source
+
+
+@pytest.mark.parametrize("watched", [True, False])
+@pytest.mark.parametrize("breaks", [True, False])
+def test_a_stream_that_another_task_closes_while_it_ends_ends_as_it_would_have(
+    *, breaks: bool, watched: bool
+) -> None:
+    clock, captured = ManualClock(), Captured()
+    chain = ResilientModel(
+        [Streaming(SlowToClose(clock, breaks=breaks))], clock=clock, observers=[captured] if watched else []
+    )
+    stream = chain.astream("question")
+
+    async def read() -> str:
+        return "".join([chunk.text async for chunk in stream])
+
+    async def main() -> str | BaseException:
+        reading = asyncio.create_task(read())
+        await clock.asleep(1)
+        await stream.aclose()
+        (ended,) = await asyncio.gather(reading, return_exceptions=True)
+        return ended
+
+    ended = clock.run(main())
+    assert isinstance(ended, ConnectionError) if breaks else ended == "one"
+    assert stream.outcome is not None
+    assert [attempt.verdict for attempt in stream.outcome.attempts] == ["abandoned"]
+    _nothing_is_left(chain, [], captured)
 
 
 def test_a_stream_that_another_task_closes_in_the_line_keeps_no_place() -> None:
