@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import anthropic
+import httpx2
 import openai
 import pytest
 from anthropic import RetryableError
@@ -271,3 +272,34 @@ def test_a_connection_the_sdk_gives_up_at_once_is_given_up_and_the_fallback_aske
     second = ScriptedModel([ok("On its way.")], name="second")
     answer = chat(wrap(made(api_key="sk-test"), **QUICK, fallback=second))
     assert answer.choices[0].message.content == "On its way."
+
+
+@pytest.mark.parametrize("colour", ["blocking", "asynchronous"])
+def test_every_page_of_a_list_is_asked_for_as_often_as_the_client_is_set_to(colour: str) -> None:
+    asked: list[str | None] = []
+    statuses = iter([503, 200, 503, 200, 503, 503])
+
+    def serve(request: httpx2.Request) -> httpx2.Response:
+        asked.append(request.url.params.get("after"))
+        file = {"id": f"file-{len(asked)}", "object": "file"}
+        page = {"data": [file], "object": "list", "has_more": True}
+        return httpx2.Response(next(statuses), headers={"retry-after-ms": "1"}, json=page)
+
+    transport = httpx2.MockTransport(serve)
+    options: dict[str, Any] = {"api_key": "k", "base_url": f"http://{colour}.test", "max_retries": 1}
+
+    def read() -> None:
+        with openai.OpenAI(http_client=httpx2.Client(transport=transport), **options) as client:
+            for _ in wrap(client).files.list():
+                pass
+
+    async def read_later() -> None:
+        async with openai.AsyncOpenAI(
+            http_client=httpx2.AsyncClient(transport=transport), **options
+        ) as client:
+            async for _ in wrap(client).files.list():
+                pass
+
+    with pytest.raises(openai.InternalServerError):
+        asyncio.run(read_later()) if colour == "asynchronous" else read()
+    assert asked == [None, None, "file-2", "file-2", "file-4", "file-4"]

@@ -1,7 +1,7 @@
 """One call of a wrapped client: the engine's state machine, told of every attempt by the SDK's own loop.
 
-    begin ──> the SDK's request() ──> hooks: prepared, may_retry, pause, received ──> the SDK's own result
-      │                  │                                             │
+    begin ──> the SDK's request() ──> hooks: built, may_retry, pause, received ──> the SDK's own result
+      │                  │                                          │
       └── nothing to ask ┴── the loop gave up ──> rescue <── no answer ┘──> the next models, rendered in the SDK's format
 
 The SDK keeps its loop, because it alone keeps its counts, headers, rewound bodies and middleware right. What the loop cannot do (another
@@ -353,9 +353,6 @@ class Passage:
         if not at.driver.blocking:
             at.disarm()
         exchange.received = arguments
-        if exchange.codec is None:
-            # What the caller asked for: the options of the next page are made of these.
-            arguments["options"].max_retries = self._sdk.options.max_retries
         if not exchange.verified and self._sdk.left_to_caller(arguments):
             return await self._handed_on(arguments)
         if exchange.codec is not None and arguments["stream"]:
