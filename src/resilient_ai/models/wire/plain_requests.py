@@ -222,7 +222,8 @@ def _item(item: Any) -> bool:
     match fields.get("type"):
         case None | "message":
             content = fields.get("content")
-            return fields.get("role") in _CHAT_ROLES and (_text(content) or _item_texts(content))
+            said = _text(content) or (bool(content) and _item_texts(content))
+            return said and fields.get("role") in _CHAT_ROLES
         case "function_call":
             return _given(fields, _CALLED)
         case "function_call_output":

@@ -13,7 +13,7 @@ import pytest
 
 from json_variations import variations
 from resilient_ai.messages import JSON
-from resilient_ai.models.wire import Codec
+from resilient_ai.models.wire import Codec, WireError
 from resilient_ai.models.wire.anthropic import Anthropic
 from resilient_ai.models.wire.gemini import Gemini
 from resilient_ai.models.wire.openai_chat import OpenAIChat
@@ -158,6 +158,13 @@ def test_a_format_that_is_not_known_here_is_never_sure() -> None:
     asked: Mapping[str, JSON] = {"contents": [{"role": "user", "parts": [{"text": "Where?"}]}]}
     assert unportable(Gemini().decode_request(asked)) is None
     assert not surely_portable("gemini", asked)
+
+
+def test_an_input_that_says_nothing_is_read_and_refused() -> None:
+    asked: Mapping[str, JSON] = {"input": [{"role": "assistant", "content": []}]}
+    with pytest.raises(WireError):
+        OpenAIResponses().decode_request(asked)
+    assert not surely_portable("openai-responses", asked)
 
 
 def test_answers_are_sent_back_as_the_objects_the_sdks_gave() -> None:
