@@ -128,7 +128,7 @@ class Dispatch:
             codec,
             lambda: body,
             watching,
-            read=codec is not None and (bool(watching) or self._chain.must_read(codec, body)),
+            read=codec is not None and (bool(watching) or self._chain.must_read(body)),
             stream=stream and codec is not None,
             blocking=transport.blocking,
         )

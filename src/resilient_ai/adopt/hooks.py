@@ -237,7 +237,7 @@ async def _carried(sdk: Sdk, policy: Policy) -> Any:
         alone=codec is None,
     )
     watching = policy.watching()
-    read = codec is not None and (bool(watching) or chain.must_read(codec, body, sdk.kind.unset))
+    read = codec is not None and (bool(watching) or chain.must_read(body, sdk.kind.unset))
     if read:
         await sdk.prepare()
     return await Passage(policy, chain, primary, codec, sdk, watching, read=read).carry()

@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from resilient_ai.health import ChainHealth
     from resilient_ai.judging import ClassifyHook
     from resilient_ai.messages import JSON, DataClassName, Reply
-    from resilient_ai.models.wire import Codec
     from resilient_ai.output import Expectation, OutputCheck
 
 NO_DEADLINE_SECONDS: Final = 86_400.0
@@ -118,15 +117,14 @@ class Chain:
         object.__setattr__(self, "shared", shared)
         object.__setattr__(self, "reads", counts or (shared and (self.pseudonymises or not plan.straight)))
 
-    def must_read(self, codec: Codec, body: Mapping[str, JSON], unset: Collection[type] = ()) -> bool:
+    def must_read(self, body: Mapping[str, JSON], unset: Collection[type] = ()) -> bool:
         """A request has to be read before anybody is asked, although nobody watches. Otherwise it is when somebody else is to be asked.
 
         Args:
-            codec: Its format.
             body: Its body, perhaps as the caller wrote it.
             unset: Classes of what stands there for a value that was not given.
         """
-        return self.reads or (self.shared and not surely_portable(codec.format, body, unset))
+        return self.reads or (self.shared and not surely_portable(self.plan.hops[0].traits.wire, body, unset))
 
 
 @final

@@ -51,7 +51,9 @@ class RemainingTime(dict[str, Any]):
         super().__init__(given)
         self._until = scope.until
         self._now = scope.clock.now
-        self["connect"] = _least(given.get("connect"), scope.connect)
+        connect = given.get("connect")
+        if connect is None or connect > scope.connect:
+            self["connect"] = scope.connect
         if stream:
             read = given.get("read")
             self["read"] = _least(read, scope.first_token)

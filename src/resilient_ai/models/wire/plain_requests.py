@@ -16,7 +16,7 @@ Check: TypeAlias = Callable[[Any], bool]
 """Whether a value is one that its format reads, and reads as something every format has."""
 
 
-def surely_portable(wire: str, body: Mapping[str, JSON], unset: Collection[type] = ()) -> bool:
+def surely_portable(wire: str | None, body: Mapping[str, JSON], unset: Collection[type] = ()) -> bool:
     """Whether `body`, a request in the format `wire`, can be read, and `unportable` would name no field of it. False says nothing.
 
     Args:
@@ -24,41 +24,46 @@ def surely_portable(wire: str, body: Mapping[str, JSON], unset: Collection[type]
         body: What is asked, perhaps as the caller wrote it, objects of the SDK among its parts.
         unset: Classes of what stands for a value that was not given.
     """
-    form = _FORMS.get(wire)
+    form = None if wire is None else _FORMS.get(wire)
     if form is None:
         return False
-    turns, checks = form
+    place, is_turn, kinds, checks = form
+    turns: Any = None
     for name, value in body.items():
-        if value is None or type(value) in unset:
+        kind = type(value)
+        if value is None or kind in unset:
             continue
-        check = checks.get(name)
-        if check is None:
-            blocks = BLOCKERS.get(name)
-            if blocks is not None and blocks(value):
+        if name == place:
+            turns = value
+        elif name in kinds:
+            if kind not in kinds[name]:
                 return False
-        elif not check(value):
+        elif name in checks:
+            if not checks[name](value):
+                return False
+        elif name in BLOCKERS and BLOCKERS[name](value):
             return False
-    asked = body.get(turns)
-    return bool(asked) and type(asked) not in unset
+    if turns.__class__ is not list:
+        return _text(turns) and bool(turns) and place == _INPUT
+    for turn in turns:
+        # Nearly every turn is a text and who said it; the rest is looked at field by field.
+        plain = turn.__class__ is dict and len(turn) == len(_TURN) and type(turn.get("content")) is str
+        if not (plain and turn.get("role") in _ROLES) and not is_turn(turn):
+            return False
+    return bool(turns)
+
+
+_INPUT: Final = "input"
+"""Where responses have their turns, or one text in their place."""
+_TURN: Final = ("role", "content")
+_ROLES: Final = ("user", "assistant", "system")
 
 
 # --- values -----------------------------------------------------------------------------------------------------------
 
 
-def _never(_: object) -> bool:
-    return False
-
-
 def _text(value: object) -> bool:
     return type(value) is str
-
-
-def _whole(value: object) -> bool:
-    return type(value) is int
-
-
-def _number(value: object) -> bool:
-    return type(value) is int or type(value) is float
 
 
 def _switch(value: object) -> bool:
@@ -235,13 +240,6 @@ def _item(item: Any) -> bool:
             return False
 
 
-_items: Final = _list_of(_item)
-
-
-def _input(value: Any) -> bool:
-    return _text(value) or _items(value)
-
-
 def _item_tool(tool: Any) -> bool:
     fields = _fields(tool)
     return fields.get("type") == "function" and _given(fields, _FUNCTION)
@@ -342,52 +340,51 @@ def _message_choice(choice: Any) -> bool:
 
 # --- the formats ------------------------------------------------------------------------------------------------------
 
-_SAMPLING: Final[Mapping[str, Check]] = {"temperature": _number, "top_p": _number}
-_FORMS: Final[Mapping[str, tuple[str, Mapping[str, Check]]]] = {
+_NUMBER: Final = (int, float)
+_ANY_FORMAT: Final[Mapping[str, tuple[type, ...]]] = {"temperature": _NUMBER, "top_p": _NUMBER}
+_FORMS: Final[Mapping[str, tuple[str, Check, Mapping[str, tuple[type, ...]], Mapping[str, Check]]]] = {
     "openai-chat": (
         "messages",
+        _chat_turn,
         {
-            **_SAMPLING,
-            "messages": _list_of(_chat_turn),
+            **_ANY_FORMAT,
+            "parallel_tool_calls": (bool,),
+            "max_completion_tokens": (int,),
+            "max_tokens": (int,),
+            "seed": (int,),
+            "reasoning_effort": (str,),
+            "stream_options": (dict,),
+        },
+        {
             "tools": _list_of(_chat_tool),
             "tool_choice": _chat_choice,
-            "parallel_tool_calls": _switch,
-            "max_completion_tokens": _whole,
-            "max_tokens": _whole,
             "stop": _text_or_texts,
-            "seed": _whole,
             "response_format": _chat_format,
-            "reasoning_effort": _text,
-            "stream_options": _object,
         },
     ),
     "openai-responses": (
-        "input",
+        _INPUT,
+        _item,
         {
-            **_SAMPLING,
-            "input": _input,
-            "instructions": _text,
-            "tools": _list_of(_item_tool),
-            "tool_choice": _item_choice,
-            "parallel_tool_calls": _switch,
-            "max_output_tokens": _whole,
-            "text": _never,
-            "reasoning": _effort,
+            **_ANY_FORMAT,
+            "instructions": (str,),
+            "parallel_tool_calls": (bool,),
+            "max_output_tokens": (int,),
+            "text": (),
         },
+        {"tools": _list_of(_item_tool), "tool_choice": _item_choice, "reasoning": _effort},
     ),
     "anthropic": (
         "messages",
+        _message,
+        {**_ANY_FORMAT, "max_tokens": (int,), "output_config": (), "output_format": ()},
         {
-            **_SAMPLING,
-            "messages": _list_of(_message),
             "system": _text_or_blocks,
             "tools": _list_of(_message_tool),
             "tool_choice": _message_choice,
-            "max_tokens": _whole,
             "stop_sequences": _texts,
-            "output_config": _never,
-            "output_format": _never,
         },
     ),
 }
-"""Where the turns stand, and what each field that is read may hold. Any other field is left behind where it does not keep the request."""
+"""Where the turns stand, and what is one; of what type the other fields are that are read, and what they may hold. Whatever else there is
+stays behind where it does not keep the request."""
