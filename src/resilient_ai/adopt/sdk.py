@@ -95,19 +95,14 @@ class Sdk:
             Exception: What else the SDK raises.
         """
         if self.prepared is None and self.kind.copies:
+            work = self.prepare()
             try:
-                prepared = self.kind.base._copy_and_prepare(self.client, self.options)  # noqa: SLF001 - the SDK's own hook
-            except StopIteration as error:
-                raise Stopped from error
-            if not self.blocking:
-                try:
-                    prepared.send(None)
-                except StopIteration as done:
-                    prepared = done.value
-                else:
-                    prepared.close()
-                    return {}
-            self.options = self.prepared = prepared
+                work.send(None)
+            except StopIteration:  # as almost always: it has nothing to wait for
+                pass
+            else:
+                work.close()
+                return {}
         return body_of(self.options if self.prepared is None else self.prepared)
 
     def send(self, options: Any) -> Any:
